@@ -1,0 +1,41 @@
+"""The autoencoder zoo for Keras and TensorFlow.
+
+What you built is what you trained, what you trained is what you measured, and what you measured
+is what you serve.
+"""
+
+import importlib
+
+from aezoo.version import __version__
+
+# Where each public name lives; nothing is imported before it is used.
+_HOMES = {
+    "ZooError": "aezoo.errors",
+    "ZooWarning": "aezoo.errors",
+    "build": "aezoo.registry",
+    "describe": "aezoo.registry",
+    "list_models": "aezoo.registry",
+    "register": "aezoo.registry",
+    "Autoencoder": "aezoo.autoencoder",
+    "load": "aezoo.storage",
+    "save": "aezoo.storage",
+    "train": "aezoo.training",
+    "calibrate": "aezoo.calibration",
+    "export_bundle": "aezoo.export",
+    "verify_bundle": "aezoo.export",
+}
+_SUBMODULES = ("checks", "data", "export", "layers", "losses", "metrics", "models")
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _SUBMODULES:
+        return importlib.import_module(f"aezoo.{name}")
+    raise AttributeError(f"module 'aezoo' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*__all__, *_SUBMODULES])

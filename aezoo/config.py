@@ -1,0 +1,296 @@
+"""What one zoo entry may say, and how overrides are merged into it.
+
+An entry is one YAML file. This module reads it, checks it and merges overrides; it imports no
+TensorFlow, so that listing the zoo is instant.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import yaml
+
+from aezoo.errors import ZooError, closest_match
+
+SCHEMA_VERSION = 1
+
+Task = Literal["reconstruction", "denoising", "generation", "segmentation"]
+Modality = Literal["image", "features", "series", "tokens"]
+
+
+class Section(pydantic.BaseModel):
+    """A part of an entry: unknown keys are errors, values do not change."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(Section):
+    """Where rows come from and how they are split and scaled."""
+
+    source: str = "sample"
+    image_size: int | None = pydantic.Field(default=None, ge=4)
+    binarize: float | None = pydantic.Field(default=None, gt=0, lt=1)
+    scaling: Literal["auto", "identity", "unit", "standardize", "minmax"] = "auto"
+    train_classes: tuple[int | str, ...] | None = None
+    validation: float | Literal["test"] = 0.1
+    calibration: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    split_seed: int = 0
+    window: int | None = pydantic.Field(default=None, ge=2)
+    stride: int | None = pydantic.Field(default=None, ge=1)
+
+    @pydantic.field_validator("validation")
+    @classmethod
+    def _fraction(cls, value):
+        if value != "test" and not 0 <= value < 1:
+            raise ValueError("must be a fraction from 0 to below 1, or 'test'")
+        return value
+
+
+class TrainSection(Section):
+    """The training recipe."""
+
+    epochs: int = pydantic.Field(default=20, ge=1)
+    batch_size: int = pydantic.Field(default=128, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
+    learning_rate: float = pydantic.Field(default=1e-3, gt=0)
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    weight_decay: float | None = pydantic.Field(default=None, ge=0)
+    clip_norm: float | None = pydantic.Field(default=None, gt=0)
+    loss: str | None = None
+    metrics: tuple[str, ...] = ()
+    patience: int | None = pydantic.Field(default=None, ge=1)
+    monitor: str = "val_loss"
+    steps_per_execution: int | None = pydantic.Field(default=None, ge=1)
+    jit: bool = False
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    augment: tuple[Literal["flip_horizontal", "flip_vertical", "shift", "brightness"], ...] = ()
+    seed: int = 0
+
+
+class ExportSection(Section):
+    """What goes into a bundle; None means every endpoint the model declares."""
+
+    endpoints: tuple[str, ...] | None = None
+
+
+class ExpectSection(Section):
+    """What a freshly built entry must have; held by the checks."""
+
+    trainable_parameters: int
+    latent_shape: tuple[int, ...] | None = None
+    output_shape: tuple[int, ...]
+    loss_terms: dict[str, str]
+
+
+class ChecksSection(Section):
+    """Tiny arguments that keep the checks fast, and failures known beforehand."""
+
+    args: dict[str, Any] = {}
+    rows: int = pydantic.Field(default=8, ge=4)
+    odd_shapes: tuple[tuple[int, ...], ...] | None = None
+    expected_failures: dict[str, str] = {}
+
+
+class Entry(Section):
+    """One zoo entry: a builder, its arguments, data, recipe, export and expectations."""
+
+    schema_version: int
+    name: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]*$")
+    aliases: tuple[str, ...] = ()
+    title: str
+    summary: str
+    task: Task
+    modality: Modality
+    source: str = ""
+    builder: str
+    args: dict[str, Any] = {}
+    data: DataSection = DataSection()
+    train: TrainSection = TrainSection()
+    export: ExportSection = ExportSection()
+    expect: ExpectSection | None = None
+    checks: ChecksSection = ChecksSection()
+    weights: dict[str, str] = {}
+
+    @pydantic.field_validator("schema_version")
+    @classmethod
+    def _known_schema(cls, value):
+        if value != SCHEMA_VERSION:
+            raise ValueError(f"this aezoo reads schema {SCHEMA_VERSION}")
+        return value
+
+    def digest(self) -> str:
+        """Return the sha256 of the canonical JSON: equal digests mean equal recipes."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_yaml(self) -> str:
+        """Return the whole entry, defaults included, as YAML that `parse_entry` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """YAML's safe loader, except that a key given twice is an error."""
+
+
+def _mapping_with_unique_keys(loader, node, deep=False):
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise ZooError(
+                f"Line {key_node.start_mark.line + 1} gives a key a second time.",
+                received=key,
+                do="Keep one of the two.",
+            )
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep)
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:map", _mapping_with_unique_keys)
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Parse YAML text; `where` names the file in the error of a broken one."""
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)  # a safe loader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ZooError(
+            f"{where}{line} is not valid YAML: {getattr(error, 'problem', error)}.",
+            do="Check the indentation and quotes there.",
+        ) from None
+    except ZooError as error:
+        raise ZooError(f"{where}: {error.what}", received=error.received, do=error.do) from None
+
+
+def parse_entry(text: str, where: str) -> Entry:
+    """Read one entry.
+
+    Args:
+        text: The YAML.
+        where: What to call it in an error, usually its file name.
+
+    Raises:
+        ZooError: For broken YAML, an unknown or repeated key, a wrong type, a value out of range.
+    """
+    values = parse_yaml(text, where)
+    if not isinstance(values, dict):
+        raise ZooError(f"{where} holds no mapping of keys to values.", received=values)
+    return validated(Entry, values, where)
+
+
+def validated(model: type[pydantic.BaseModel], values: dict, where: str) -> Any:
+    """Return `model(**values)`, its first validation error worded as one `ZooError`."""
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise _first_error(model, error, where) from None
+
+
+def _first_error(model, error: pydantic.ValidationError, where: str) -> ZooError:
+    # An unknown key comes first: it is usually the cause of a missing one.
+    problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
+    problem = problems[0]
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        known = list(_fields_at(model, path[:-1]))
+        return ZooError(
+            f"{where} has an unknown key {key!r}.",
+            received=path[-1],
+            closest=closest_match(path[-1], known),
+            do=f"Known keys here: {', '.join(known)}.",
+        )
+    if problem["type"] == "missing":
+        return ZooError(f"{where} lacks the key {key!r}.", do=f"Add {key!r}.")
+    allowed = problem.get("ctx", {}).get("expected")
+    closest = None
+    if allowed and isinstance(problem["input"], str):
+        closest = closest_match(problem["input"], [a.strip(" '") for a in _split(allowed)])
+    return ZooError(
+        f"{where}: {key} has a wrong value: {problem['msg'].removeprefix('Value error, ')}.",
+        received=problem["input"],
+        closest=closest,
+        do=f"Change {key}.",
+    )
+
+
+def _split(allowed: str) -> list[str]:
+    return allowed.replace(" or ", ", ").split(",")
+
+
+def _fields_at(model, path: list[str]) -> dict:
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not hasattr(field.annotation, "model_fields"):
+            return {}
+        model = field.annotation
+    return model.model_fields
+
+
+def override(entry: Entry, changes: dict[str, Any], where: str = "override") -> Entry:
+    """Return the entry with dotted keys replaced.
+
+    Args:
+        entry: The entry to start from; it is not changed.
+        changes: Dotted keys and their new values, such as `{"train.epochs": 5}`.
+        where: What to call the changes in an error.
+
+    Raises:
+        ZooError: For a key that does not exist or a value that it does not take.
+
+    Example:
+        >>> from aezoo.registry import find
+        >>> override(find("conv_ae"), {"train.epochs": 5}).train.epochs
+        5
+    """
+    values = entry.model_dump()
+    for dotted, value in changes.items():
+        *parents, last = dotted.split(".")
+        place = values
+        for depth, part in enumerate(parents):
+            if not isinstance(place, dict) or part not in place:
+                raise _unknown_override(where, ".".join(parents[: depth + 1]), part, place)
+            place = place[part]
+        free = parents in (["args"], ["checks", "args"])
+        if not isinstance(place, dict) or (last not in place and not free):
+            raise _unknown_override(where, dotted, last, place)
+        place[last] = value
+    return validated(Entry, values, where)
+
+
+def _unknown_override(where: str, dotted: str, word: str, place: Any) -> ZooError:
+    known = list(place) if isinstance(place, dict) else []
+    return ZooError(
+        f"{where}: there is no key {dotted!r}.",
+        received=word,
+        closest=closest_match(word, known),
+        do=f"Known keys here: {', '.join(known)}." if known else None,
+    )
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Split `train.epochs=5` into its key and its value, read as YAML.
+
+    Example:
+        >>> parse_assignment("args.filters=[8, 4]")
+        ('args.filters', [8, 4])
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ZooError(
+            "An override has the form key=value.", received=text, do="Write train.epochs=5."
+        )
+    return key.strip(), parse_yaml(value, f"The value of {key.strip()}")
+
+
+def read_entry(path: Path) -> Entry:
+    """Read the entry in a YAML file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZooError(f"Cannot read {path}: {error}.") from None
+    return parse_entry(text, path.name)

@@ -1,0 +1,1 @@
+"""Export-safe layers: each converts to ONNX without a loop it does not need."""

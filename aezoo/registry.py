@@ -1,0 +1,345 @@
+"""Names to models: find an entry, describe it, build it.
+
+Listing and describing read YAML alone; TensorFlow is imported by `build` only.
+"""
+
+import fnmatch
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from aezoo.config import SCHEMA_VERSION, Entry, parse_entry, read_entry, validated
+from aezoo.errors import ZooError, closest_match
+
+_registered: dict[str, Entry] = {}  # by the decorator, in this process
+
+
+def _key(name: str) -> str:
+    """Spelling without case and separators: `Vallina_AE`, `vallina-ae` and `vallina_ae` agree."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _packages() -> Iterator[str]:
+    yield "aezoo.zoo_configs"
+    for point in metadata.entry_points(group="aezoo.zoo"):
+        yield point.value
+
+
+@cache
+def _shipped() -> dict[str, Entry]:
+    """Return every YAML entry of this package and of installed `aezoo.zoo` packages, by name."""
+    entries: dict[str, Entry] = {}
+    for package in _packages():
+        try:
+            files = sorted(resources.files(package).iterdir(), key=lambda f: f.name)
+        except ModuleNotFoundError:
+            raise ZooError(
+                f"The entry point group aezoo.zoo names a package that is not there: {package}.",
+                do="Reinstall or uninstall the distribution that declares it.",
+            ) from None
+        for file in files:
+            if file.name.endswith((".yaml", ".yml")):
+                entry = parse_entry(file.read_text(encoding="utf-8"), f"{package}/{file.name}")
+                _add(entries, entry, f"{package}/{file.name}")
+    return entries
+
+
+def _add(entries: dict[str, Entry], entry: Entry, where: str) -> None:
+    taken = {_key(word): e.name for e in entries.values() for word in (e.name, *e.aliases)}
+    for word in (entry.name, *entry.aliases):
+        if _key(word) in taken:
+            raise ZooError(
+                f"{where} uses a name that the entry {taken[_key(word)]!r} has already.",
+                received=word,
+                do="Choose another name.",
+            )
+    entries[entry.name] = entry
+
+
+def _entries() -> dict[str, Entry]:
+    return _shipped() | _registered
+
+
+def find(name: str) -> Entry:
+    """Return the entry of this name.
+
+    Args:
+        name: A name or alias in any spelling (`conv_ae`, `Conv_AE`, `conv-ae`), or the path of a
+            YAML file of your own.
+
+    Raises:
+        ZooError: If there is no such entry; the message names the closest one.
+
+    Example:
+        >>> find("Vanilla_AE").name
+        'vallina_ae'
+    """
+    if isinstance(name, Entry):
+        return name
+    if not isinstance(name, str):
+        raise ZooError("A model is named by a string.", received=name, do="See `aezoo list`.")
+    if name.endswith((".yaml", ".yml")):
+        return _entry_of_file(Path(name))
+    entries = _entries()
+    by_key = {_key(word): e for e in entries.values() for word in (e.name, *e.aliases)}
+    if _key(name) in by_key:
+        return by_key[_key(name)]
+    raise ZooError(
+        "There is no zoo entry of this name.",
+        received=name,
+        closest=closest_match(name, [w for e in entries.values() for w in (e.name, *e.aliases)]),
+        do="Run `aezoo list` to see all names, or give the path of a YAML file.",
+    )
+
+
+def _entry_of_file(path: Path) -> Entry:
+    entry = read_entry(path)
+    module, _, class_name = entry.builder.partition(":")
+    beside = path.resolve().parent / f"{module}.py"
+    if beside.is_file():  # two files in any folder are a model: no packaging needed
+        entry = entry.model_copy(update={"builder": f"{beside}:{class_name}"})
+    return entry
+
+
+def list_models(
+    pattern: str = "*", *, task: str | None = None, pretrained: bool | None = None
+) -> list[str]:
+    """Return the names of the zoo, sorted.
+
+    Args:
+        pattern: A shell-style pattern such as `"*vae*"`, in any case.
+        task: Only entries of this task (`reconstruction`, `denoising`, `generation`,
+            `segmentation`).
+        pretrained: Only entries with (True) or without (False) published weights.
+
+    Example:
+        >>> list_models("conv*")
+        ['conv_ae', 'conv_vae']
+    """
+    entries = _entries()
+    tasks = sorted({e.task for e in entries.values()})
+    if task is not None and task not in tasks:
+        raise ZooError(
+            "No entry has this task.",
+            received=task,
+            closest=closest_match(task, tasks),
+            do=f"Tasks: {', '.join(tasks)}.",
+        )
+    return sorted(
+        e.name
+        for e in entries.values()
+        if any(fnmatch.fnmatch(w.lower(), pattern.lower()) for w in (e.name, *e.aliases))
+        and (task is None or e.task == task)
+        and (pretrained is None or bool(e.weights) == pretrained)
+    )
+
+
+class Description:
+    """An entry in words; print it, or read `.entry`."""
+
+    def __init__(self, entry: Entry):
+        self.entry = entry
+
+    def __repr__(self) -> str:
+        e = self.entry
+        lines = [f"{e.name}: {e.title}", e.summary, ""]
+        facts = {
+            "task": f"{e.task} of {e.modality}",
+            "aliases": ", ".join(e.aliases),
+            "builder": e.builder,
+            "arguments": ", ".join(f"{k}={v!r}" for k, v in e.args.items()),
+            "data": e.data.source,
+            "recipe": f"{e.train.epochs} epochs, batch {e.train.batch_size}, "
+            f"{e.train.optimizer} at {e.train.learning_rate:g}",
+            "source": e.source,
+        }
+        if e.expect:
+            facts["parameters"] = f"{e.expect.trainable_parameters:,}"
+            facts["code"] = f"{e.expect.latent_shape}"
+            facts["output"] = f"{e.expect.output_shape}"
+        lines += [f"  {name:<11}{value}" for name, value in facts.items() if value]
+        if e.expect:
+            lines += ["  loss terms"]
+            lines += [f"    {term:<21}{unit}" for term, unit in e.expect.loss_terms.items()]
+        return "\n".join(lines)
+
+
+def describe(name: str) -> Description:
+    """Return what an entry is, its size, its recipe, and the unit of each loss term.
+
+    Example:
+        >>> "kl_loss" in repr(describe("vae"))
+        True
+    """
+    return Description(find(name))
+
+
+def register(name: str, **fields: Any) -> Callable[[type], type]:
+    """Register a model class of your own under a name, for this process.
+
+    Args:
+        name: The entry's name, lower case with underscores.
+        **fields: Other keys of the entry (`task`, `modality`, `args`, `train`, ...); what is
+            missing gets a default.
+
+    Returns:
+        The decorator. It returns the class unchanged.
+
+    Raises:
+        ZooError: If the name is taken or a field is wrong.
+    """
+
+    def decorate(builder: type) -> type:
+        first_line = (inspect.getdoc(builder) or name).splitlines()[0]
+        values = {
+            "schema_version": SCHEMA_VERSION,
+            "name": name,
+            "title": first_line,
+            "summary": first_line,
+            "task": "reconstruction",
+            "modality": "image",
+            "builder": f"{builder.__module__}:{builder.__qualname__}",
+        }
+        entry = validated(Entry, values | fields, f"register({name!r})")
+        if _registered.get(name, entry).builder != entry.builder or name in _shipped():
+            _add(dict(_entries()), entry, f"register({name!r})")
+        _registered[name] = entry  # a notebook cell that is run again replaces its own entry
+        _decorated[entry.builder] = builder
+        return builder
+
+    return decorate
+
+
+_decorated: dict[str, type] = {}
+
+
+def builder_of(entry: Entry) -> type:
+    """Import and return the model class that an entry names."""
+    if entry.builder in _decorated:
+        return _decorated[entry.builder]
+    module_name, _, class_name = entry.builder.rpartition(":")
+    try:
+        module = (
+            _module_of_file(Path(module_name))
+            if module_name.endswith(".py")
+            else (importlib.import_module(module_name))
+        )
+        return getattr(module, class_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise  # a missing import inside the module is not a wrong builder
+        raise ZooError(
+            f"The builder of {entry.name!r} is in a module that cannot be found.",
+            received=entry.builder,
+            do="Write it as `package.module:Class`, or put Class in module.py beside the YAML.",
+        ) from None
+    except AttributeError:
+        raise ZooError(
+            f"The builder of {entry.name!r} is not in its module.",
+            received=class_name,
+            closest=closest_match(class_name, [n for n in vars(module) if n[0].isupper()]),
+            do=f"Change `builder` to a class that {module_name} defines.",
+        ) from None
+
+
+def _module_of_file(path: Path):
+    name = path.stem
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def checked_arguments(builder: type, values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Check arguments against a builder's signature, which is their schema.
+
+    Args:
+        builder: A model class with annotated `__init__` arguments.
+        values: Arguments by name.
+        where: What to call them in an error.
+
+    Returns:
+        The arguments, lists turned into tuples where the signature says so.
+
+    Raises:
+        ZooError: For an argument that the builder does not take or a value of the wrong type.
+    """
+    fields = {}
+    for parameter in list(inspect.signature(builder.__init__).parameters.values())[1:]:
+        annotation = parameter.annotation
+        default = parameter.default
+        fields[parameter.name] = (
+            Any if annotation is inspect.Parameter.empty else annotation,
+            ... if default is inspect.Parameter.empty else default,
+        )
+    schema = pydantic.create_model(
+        builder.__name__, __config__=pydantic.ConfigDict(extra="forbid"), **fields
+    )
+    checked = validated(schema, values, where)
+    return {name: getattr(checked, name) for name in values}
+
+
+def build(
+    name: str,
+    *,
+    weights: str | None = None,
+    seed: int | None = None,
+    **overrides: Any,
+):
+    """Build a compiled, trainable model by name.
+
+    Args:
+        name: A zoo entry in any spelling, or the path of a YAML file.
+        weights: The name of published weights of this entry; None starts from random ones.
+        seed: Makes the initial weights repeatable.
+        **overrides: Arguments of the builder, such as `input_shape` and `latent_dim`; they win
+            over the entry's.
+
+    Returns:
+        A compiled `keras.Model` subclass.
+
+    Raises:
+        ZooError: For an unknown name, argument or weight set, or a wrong value.
+
+    Example:
+        >>> model = build("conv_ae", input_shape=(32, 32, 3), latent_dim=16)
+        >>> model.latent_shape
+        (16,)
+    """
+    entry = find(name)
+    if weights is not None and weights not in entry.weights:
+        raise ZooError(
+            f"{entry.name!r} has no published weights of this name.",
+            received=weights,
+            closest=closest_match(weights, entry.weights),
+            do="Build without `weights`, or train: `aezoo train " + entry.name + "`.",
+        )
+    entry = entry.model_copy(update={"args": entry.args | overrides})
+    return build_entry(entry, seed=seed)
+
+
+def build_entry(entry: Entry, *, seed: int | None = None):
+    """Build and compile the model of a resolved entry; see `build`."""
+    builder = builder_of(entry)
+    arguments = checked_arguments(builder, entry.args, entry.name)
+
+    from aezoo.autoencoder import compile_for, seeded
+
+    with seeded(seed):
+        model = builder(**arguments)
+    model.name = entry.name
+    model.entry = entry
+    compile_for(model, entry.train)
+    return model

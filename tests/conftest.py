@@ -1,0 +1,25 @@
+"""Shared fixtures; the environment is set before TensorFlow is imported."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng():
+    """A random generator that starts alike in every test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def full_data():
+    """The folder of full data sets; tests that need it are skipped without it."""
+    folder = os.environ.get("AEZOO_DATA")
+    if not folder:
+        pytest.skip("AEZOO_DATA does not name a folder of data sets")
+    return folder
