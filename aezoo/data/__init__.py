@@ -1,0 +1,1 @@
+"""Data sets by name, from folders and from files; rows and their roles."""

@@ -59,7 +59,7 @@ class ConvAE(Autoencoder):
 def conv_encoder(input_shape, filters, latent_dim, kernel_size, activation):
     """(B, H, W, C) -> (B, H/2^n, W/2^n, F), or (B, latent_dim)."""
     conv, pool, _, pad, _ = _layers_for(input_shape)
-    code_shape, margins = code_and_margins(input_shape, filters)
+    _, margins = code_and_margins(input_shape, filters)
     layers = [keras.Input(input_shape)]
     if any(sum(m) for m in margins):
         layers.append(pad(_per_axis(margins)))  # (B, H', W', C), divisible
