@@ -390,7 +390,8 @@ class Autoencoder(keras.Model):
             (1,),
             axes=("threshold",),
             low=0.0,
-            description=f"Default {self.calibration['threshold']!r}, from the calibration.",
+            description="Scores above it are anomalous; the default is the calibrated one.",
+            default=float(self.calibration["threshold"]),
         )
         decision = TensorSpec(
             "anomalous", (1,), "bool", ("decision",), description="score > threshold."

@@ -3,60 +3,23 @@
 Export, servers, the shell and the tests use exactly these; nothing else knows a tensor's name.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError
+from aezoo.specs import EndpointSpec, TensorSpec, check_inputs
+
+__all__ = ["Endpoint", "EndpointSpec", "TensorSpec", "check_inputs"]
 
 CHUNK = 512  # rows computed at once; larger chunks gain nothing on a CPU and cost memory
 
 
-@dataclasses.dataclass(frozen=True)
-class TensorSpec:
-    """One input or output of an endpoint.
-
-    Attributes:
-        name: Its public name, such as `image` or `score`.
-        shape: Without the batch axis; None where an axis may vary.
-        dtype: A NumPy dtype name.
-        axes: A name per axis of `shape`.
-        low: Smallest value that makes sense, None if unbounded.
-        high: Largest value that makes sense, None if unbounded.
-        unit_scale: The size of one model unit in this tensor's unit, for tolerances: 255 for 8-bit
-            pixels, 1 in model units.
-        description: One sentence, for the card.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str = "float32"
-    axes: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    unit_scale: float = 1.0
-    description: str = ""
-
-    def signature(self) -> tf.TensorSpec:
-        """Return the TensorFlow spec, with a free batch axis."""
-        return tf.TensorSpec((None, *self.shape), self.dtype, name=self.name)
-
-
-@dataclasses.dataclass(frozen=True)
-class EndpointSpec:
-    """The name, inputs, outputs and meaning of one endpoint; plain data."""
-
-    name: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    description: str = ""
-
-    def to_config(self) -> dict:
-        """Return plain JSON values, as the manifest holds them."""
-        return dataclasses.asdict(self)
+def signature_of(spec: EndpointSpec) -> list[tf.TensorSpec]:
+    """Return the TensorFlow specs of the inputs, in order, with a free batch axis."""
+    return [tf.TensorSpec((None, *t.shape), t.dtype, name=t.name) for t in spec.inputs]
 
 
 class Endpoint:
@@ -92,14 +55,14 @@ class Endpoint:
                 )
             return {name: tf.identity(value, name=name) for name, value in outputs.items()}
 
-        signature = [tensor.signature() for tensor in self.spec.inputs]
-        return tf.function(call, input_signature=signature, autograph=False)
+        return tf.function(call, input_signature=signature_of(self.spec), autograph=False)
 
     def __call__(self, **arrays: Any) -> dict[str, np.ndarray]:
         """Answer arrays by public name, in user units.
 
         Args:
-            **arrays: One array per input of the spec, each with a batch axis.
+            **arrays: One array per input of the spec, each with a batch axis; inputs that have a
+                default may be left out.
 
         Raises:
             ZooError: For a missing or unknown input, a wrong shape, NaN or infinity.
@@ -120,77 +83,3 @@ class Endpoint:
         takes = ", ".join(t.name for t in self.spec.inputs)
         gives = ", ".join(t.name for t in self.spec.outputs)
         return f"<endpoint {self.name}({takes}) -> {gives}>"
-
-
-def check_inputs(spec: EndpointSpec, arrays: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Return the arrays in the spec's dtypes, or say what is wrong with them.
-
-    Raises:
-        ZooError: For a missing or unknown name, a wrong shape or batch size, or non-finite values.
-    """
-    names = [tensor.name for tensor in spec.inputs]
-    for name in arrays:
-        if name not in names:
-            raise ZooError(
-                f"Endpoint {spec.name!r} has no input of this name.",
-                received=name,
-                closest=closest_match(name, names),
-                do=f"Inputs: {', '.join(names)}.",
-            )
-    checked = {}
-    for tensor in spec.inputs:
-        if tensor.name not in arrays:
-            raise ZooError(
-                f"Endpoint {spec.name!r} needs the input {tensor.name!r}.",
-                received=sorted(arrays),
-                do=f"Call it with {', '.join(f'{n}=...' for n in names)}.",
-            )
-        checked[tensor.name] = _checked(spec, tensor, np.asarray(arrays[tensor.name]))
-    batches = {len(rows) for rows in checked.values()}
-    if len(batches) > 1:
-        raise ZooError(
-            f"The inputs of endpoint {spec.name!r} have different batch sizes.",
-            received={name: len(rows) for name, rows in checked.items()},
-            do="Give one row of each input per example.",
-        )
-    return checked
-
-
-def _checked(spec: EndpointSpec, tensor: TensorSpec, rows: np.ndarray) -> np.ndarray:
-    expected = ("batch", *(str(axis or "any") for axis in tensor.shape))
-    fits = rows.ndim == len(expected) and all(
-        want is None or have == want
-        for have, want in zip(rows.shape[1:], tensor.shape, strict=True)
-    )
-    if not fits:
-        advice = f"Give an array of shape ({', '.join(expected)})"
-        if rows.shape == tensor.shape:
-            advice += ": add a batch axis, rows[None]"
-        elif rows.shape[1:] == tensor.shape[:-1] and tensor.shape[-1] == 1:
-            advice += ": add a channel axis, rows[..., None]"
-        raise ZooError(
-            f"Input {tensor.name!r} of endpoint {spec.name!r} has the wrong shape.",
-            received=rows.shape,
-            do=advice + ".",
-        )
-    if rows.dtype.kind not in "buif":
-        raise ZooError(
-            f"Input {tensor.name!r} of endpoint {spec.name!r} holds no numbers.",
-            received=str(rows.dtype),
-            do=f"Give {tensor.dtype} values.",
-        )
-    if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-        raise ZooError(
-            f"Input {tensor.name!r} of endpoint {spec.name!r} holds NaN or infinity.",
-            do="Fill in or drop those rows first.",
-        )
-    if np.dtype(tensor.dtype).kind in "ui" and rows.size:
-        info = np.iinfo(tensor.dtype)
-        whole = rows.dtype.kind != "f" or bool((rows == np.round(rows)).all())
-        if not whole or rows.min() < info.min or rows.max() > info.max:
-            raise ZooError(
-                f"Input {tensor.name!r} of endpoint {spec.name!r} takes {tensor.dtype} values.",
-                received=f"{rows.dtype} from {rows.min():g} to {rows.max():g}",
-                do=f"Give whole numbers from {info.min} to {info.max}.",
-            )
-    return rows.astype(tensor.dtype, copy=False)
