@@ -24,6 +24,7 @@ from aezoo.optimizers import FusedAdam
 _INPUT_BY_RANK = {1: "features", 2: "series", 3: "image"}
 _AXES = {
     "features": ("feature",),
+    "tokens": ("time",),
     "series": ("time", "channel"),
     "image": ("height", "width", "channel"),
 }
@@ -86,6 +87,8 @@ class Autoencoder(keras.Model):
         self.preprocessing = Preprocessing()
         self.calibration: dict | None = None
         self.entry: Entry | None = None
+        self.probe_rows: np.ndarray | None = None  # validation rows in user units, for export
+        self.metrics_measured: dict | None = None  # by role, for the model card
         self._trackers = {
             name: keras.metrics.Mean(name=name) for name in ("reconstruction_loss", *terms)
         }
@@ -112,6 +115,10 @@ class Autoencoder(keras.Model):
     def target_of(self, x):
         """Return the target that an input stands for where none is given."""
         return x
+
+    def prepare_targets(self, y):
+        """Return targets of a data set, such as clean pictures, in model units."""
+        return self.preprocessing.apply(y)
 
     # ---- Keras: loss, metrics, steps ----
 
@@ -295,15 +302,30 @@ class Autoencoder(keras.Model):
             "One row in user units.",
         )
 
-    def _reconstruction_spec(self) -> TensorSpec:
-        return TensorSpec(
-            "reconstruction",
-            self.input_shape,
-            "float32",
-            _AXES[self.input_name],
-            unit_scale=self.preprocessing.unit_scale,
-            description="The input as the code remembers it, in user units.",
+    def row_specs(self) -> tuple[TensorSpec, ...]:
+        """Return the specs of what makes one row; a subclass may add to the input."""
+        return (self.input_spec_of(),)
+
+    def rows_of(self, inputs: dict):
+        """Return an endpoint's inputs as `call` takes them, in model units."""
+        return self.preprocessing.apply(inputs[self.input_name])
+
+    def answer_specs(self) -> tuple[TensorSpec, ...]:
+        """Return the specs of what `answers` gives."""
+        return (
+            TensorSpec(
+                "reconstruction",
+                self.input_shape,
+                "float32",
+                _AXES[self.input_name],
+                unit_scale=self.preprocessing.unit_scale,
+                description="The input as the code remembers it, in user units.",
+            ),
         )
+
+    def answers(self, y):
+        """Return the outputs of `reconstruct` and `decode` for what the decoder gave."""
+        return {"reconstruction": self.preprocessing.invert(y)}
 
     def latent_spec(self) -> TensorSpec:
         """Return the spec of the code."""
@@ -318,25 +340,21 @@ class Autoencoder(keras.Model):
         return {"latent": self.encoder(x, training=False)}
 
     def _reconstruct_endpoint(self) -> Endpoint:
-        rows = self.input_spec_of()
-
         def reconstruct(inputs):
-            x = self.preprocessing.apply(inputs[rows.name])
-            return {"reconstruction": self.preprocessing.invert(self(x, training=False))}
+            return self.answers(self(self.rows_of(inputs), training=False))
 
         spec = EndpointSpec(
-            "reconstruct", (rows,), (self._reconstruction_spec(),), "Encode and decode."
+            "reconstruct", self.row_specs(), self.answer_specs(), "Encode and decode."
         )
         return Endpoint(spec, reconstruct)
 
     def _encode_endpoint(self) -> Endpoint:
-        rows = self.input_spec_of()
-
         def encode(inputs):
-            codes = self.codes(self.preprocessing.apply(inputs[rows.name]))
+            codes = self.codes(self.rows_of(inputs))
             return {name: ops.cast(code, "float32") for name, code in codes.items()}
 
-        return Endpoint(EndpointSpec("encode", (rows,), self.code_specs(), "The code."), encode)
+        spec = EndpointSpec("encode", self.row_specs(), self.code_specs(), "The code.")
+        return Endpoint(spec, encode)
 
     def code_specs(self) -> tuple[TensorSpec, ...]:
         """Return the specs of what `codes` gives."""
@@ -344,11 +362,10 @@ class Autoencoder(keras.Model):
 
     def _decode_endpoint(self) -> Endpoint:
         def decode(inputs):
-            x = self.decoder(inputs["latent"], training=False)
-            return {"reconstruction": self.preprocessing.invert(x)}
+            return self.answers(self.decoder(inputs["latent"], training=False))
 
         spec = EndpointSpec(
-            "decode", (self.latent_spec(),), (self._reconstruction_spec(),), "From code to row."
+            "decode", (self.latent_spec(),), self.answer_specs(), "From code to row."
         )
         return Endpoint(spec, decode)
 
@@ -365,7 +382,8 @@ class Autoencoder(keras.Model):
         flat = ops.reshape(error_map, (-1, int(np.prod(error_map.shape[1:]))))
         return {"score": ops.mean(flat, axis=-1, keepdims=True), "error_map": error_map}
 
-    def _score_specs(self) -> tuple[TensorSpec, ...]:
+    def score_specs(self) -> tuple[TensorSpec, ...]:
+        """Return the specs of what `scores` gives."""
         shape, axes = self.input_shape, _AXES[self.input_name]
         if len(shape) > 1:
             shape, axes = shape[:-1], axes[:-1]
@@ -375,16 +393,15 @@ class Autoencoder(keras.Model):
         )
 
     def _score_endpoint(self) -> Endpoint:
-        rows = self.input_spec_of()
-
         def score(inputs):
-            return self.scores(self.preprocessing.apply(inputs[rows.name]))
+            return self.scores(self.rows_of(inputs))
 
-        spec = EndpointSpec("score", (rows,), self._score_specs(), "How badly a row is remembered.")
+        spec = EndpointSpec(
+            "score", self.row_specs(), self.score_specs(), "How badly a row is remembered."
+        )
         return Endpoint(spec, score)
 
     def _detect_endpoint(self) -> Endpoint:
-        rows = self.input_spec_of()
         threshold = TensorSpec(
             "threshold",
             (1,),
@@ -398,11 +415,14 @@ class Autoencoder(keras.Model):
         )
 
         def detect(inputs):
-            scores = self.scores(self.preprocessing.apply(inputs[rows.name]))
+            scores = self.scores(self.rows_of(inputs))
             return scores | {"anomalous": scores["score"] > inputs["threshold"]}
 
         spec = EndpointSpec(
-            "detect", (rows, threshold), (*self._score_specs(), decision), "Normal or not."
+            "detect",
+            (*self.row_specs(), threshold),
+            (*self.score_specs(), decision),
+            "Normal or not.",
         )
         return Endpoint(spec, detect)
 
