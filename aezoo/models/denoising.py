@@ -1,0 +1,73 @@
+"""Denoising autoencoder: the clean row from a corrupted one.
+
+    x~ ~ q(x~ | x),   x^ = decoder(encoder(x~))          loss: cross-entropy of x^ against clean x
+
+Sources: Vincent et al., "Extracting and composing robust features with denoising autoencoders"
+(2008); the sizes and the noise of `denoise_ae` are those of EvanstsaiTW's notebook AE_01_keras.
+"""
+
+from typing import Annotated
+
+import keras
+from pydantic import Field
+
+from aezoo.autoencoder import Autoencoder
+from aezoo.layers.corruption import Corruption, Kind
+from aezoo.models.conv import Width, conv_decoder, conv_encoder
+
+EVALUATION_SEED = 0  # evaluation corrupts alike each time
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class DenoisingAE(Autoencoder):
+    """A convolutional autoencoder that learns to undo a corruption.
+
+    `fit(x)` and `evaluate(x)` corrupt `x` and compare with the clean `x`: with fresh draws in
+    training, with a fixed seed in evaluation. With a target, `fit(noisy, clean)`, the rows are
+    taken as given. `call`, `predict` and the endpoints never corrupt.
+
+    Args:
+        input_shape: `(H, W, C)` or `(T, C)`, any size; values in [0, 1].
+        filters: Channels per level; each level halves the size.
+        latent_dim: None keeps the spatial code `(H/2^n, W/2^n, filters[-1])`; a number puts a
+            dense code of that width in the middle.
+        corruption: See `aezoo.layers.corruption.Corruption`.
+        level: Standard deviation of the noise, or the share of values replaced.
+        shift: Brightness that `shifted_gaussian` adds.
+        kernel_size: Of every convolution.
+        activation: Of every convolution but the last, which is a sigmoid.
+
+    Example:
+        >>> model = DenoisingAE(corruption="masking", level=0.3)
+        >>> model.count_params(), model.latent_shape
+        (74497, (7, 7, 64))
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[Width, ...] = (28, 28, 1),
+        filters: tuple[Width, ...] = (32, 64),
+        latent_dim: Width | None = None,
+        corruption: Kind = "shifted_gaussian",
+        level: Annotated[float, Field(ge=0)] = 0.2,
+        shift: float = 0.2,
+        kernel_size: Width = 3,
+        activation: str = "relu",
+    ):
+        super().__init__(
+            encoder=conv_encoder(input_shape, filters, latent_dim, kernel_size, activation),
+            decoder=conv_decoder(
+                input_shape, filters, latent_dim, kernel_size, activation, "sigmoid"
+            ),
+            output_range="unit",
+            loss="binary_crossentropy",
+        )
+        self.corruption = Corruption(corruption, level, shift)
+
+    def pair(self, x, y, training: bool):
+        """Return `(corrupted x, x)`, or `(x, y)` as given where there is a target."""
+        if y is not None:
+            return x, y
+        if training:
+            return self.corruption(x, training=True), x
+        return self.corruption.corrupt(x, EVALUATION_SEED), x
