@@ -1,0 +1,38 @@
+# Needs Python 3.11 to 3.13 and make; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: quickstart test lint results notebooks clean
+
+quickstart: $(READY)
+	$(BIN)/aezoo quickstart
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+results: $(READY)
+	$(BIN)/python -m pytest -m slow
+	$(BIN)/python benchmarks/published_recipes.py
+	$(BIN)/python benchmarks/unet_brain_mri.py
+	$(BIN)/python benchmarks/seq2seq_ecg5000.py
+	$(BIN)/python benchmarks/export_parity.py
+
+notebooks: $(READY)
+	$(BIN)/python -m pytest tests/test_notebooks.py
+
+# Installed again only when what is pinned or declared has changed.
+$(READY): constraints.txt pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" \
+	  || { echo "aezoo needs Python 3.11 to 3.13; set PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,65 @@
+"""Random changes of training pictures that depend on the step alone, so that runs repeat."""
+
+import tensorflow as tf
+
+from aezoo.errors import ZooError
+
+SHIFT = 0.1  # of the height and width
+BRIGHTNESS = 0.1  # in model units
+
+
+def augment(x, y, ways: tuple[str, ...], seed: tuple):
+    """Change a batch of pictures, and their masks alike.
+
+    Args:
+        x: Pictures in model units, (B, H, W, C).
+        y: Masks, (B, H, W), or None.
+        ways: Any of `flip_horizontal`, `flip_vertical`, `shift`, `brightness`.
+        seed: A number, and the step that the batch belongs to.
+
+    Returns:
+        `(x, y)`, of the same shapes.
+
+    Raises:
+        ZooError: If the rows are no pictures.
+    """
+    if x.shape.rank != 4:
+        raise ZooError(
+            "Only pictures can be augmented.",
+            received=x.shape[1:],
+            do="Set train.augment to an empty list.",
+        )
+    count = tf.shape(x)[0]
+    base = tf.stack([tf.cast(s, tf.int64) for s in seed])
+    for position, way in enumerate(ways):
+        key = base + tf.constant([position + 1, 0], tf.int64) * 7919
+        if way in ("flip_horizontal", "flip_vertical"):
+            axis = 2 if way == "flip_horizontal" else 1
+            chosen = tf.random.stateless_uniform((count,), key) < 0.5
+            x = tf.where(chosen[:, None, None, None], tf.reverse(x, [axis]), x)
+            if y is not None:
+                y = tf.where(chosen[:, None, None], tf.reverse(y, [axis]), y)
+        elif way == "shift":
+            limit = [max(1, round(SHIFT * x.shape[1])), max(1, round(SHIFT * x.shape[2]))]
+            moves = tf.stack(
+                [
+                    tf.random.stateless_uniform(
+                        (), key + axis, minval=-limit[axis], maxval=limit[axis] + 1, dtype=tf.int32
+                    )
+                    for axis in (0, 1)
+                ]
+            )  # one move for the whole batch keeps this a copy
+            x = _moved(x, moves, limit)
+            y = None if y is None else _moved(y[..., None], moves, limit)[..., 0]
+        elif way == "brightness":
+            delta = tf.random.stateless_uniform((count, 1, 1, 1), key, -BRIGHTNESS, BRIGHTNESS)
+            x = tf.clip_by_value(x + delta, 0.0, 1.0)
+    return x, y
+
+
+def _moved(x, moves, limit):
+    """Move pictures by whole pixels; what comes in at the border mirrors the picture."""
+    padded = tf.pad(x, [[0, 0], [limit[0]] * 2, [limit[1]] * 2, [0, 0]], mode="SYMMETRIC")
+    start = tf.stack([0, limit[0] + moves[0], limit[1] + moves[1], 0])
+    moved = tf.slice(padded, start, tf.shape(x))
+    return tf.ensure_shape(moved, x.shape)

@@ -1,0 +1,178 @@
+"""What watches a training run: its history, non-finite losses, over-fitting, progress."""
+
+import time
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from aezoo.errors import ZooError, ZooWarning
+from aezoo.files import write_text
+
+OVERFIT_GAP = 0.25  # of the progress made in training
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Keep one dict per epoch, and the same as `history.csv`.
+
+    Args:
+        path: The CSV; rewritten whole after each epoch.
+        history: The list to append to; holds earlier epochs in a resumed run.
+    """
+
+    def __init__(self, path: Path, history: list[dict]):
+        super().__init__()
+        self.path, self.history = path, history
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Append the epoch and write the file."""
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        self.history.append({"epoch": epoch + 1, **values})
+        columns = list(self.history[-1])
+        lines = [",".join(columns)]
+        lines += [",".join(repr(row.get(c, "")) for c in columns) for row in self.history]
+        write_text(self.path, "\n".join(lines) + "\n")
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Stop at the first loss that is not a number, with the weights of the last whole epoch."""
+
+    def on_train_begin(self, logs=None):
+        """Remember the weights to fall back on."""
+        self._good = self.model.get_weights()
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Note where we are."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Check the running loss."""
+        self._check(logs or {}, f"epoch {self._epoch + 1}, step {batch + 1}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Check the validation loss too, and remember these weights."""
+        self._check(logs or {}, f"epoch {epoch + 1}, validation")
+        self._good = self.model.get_weights()
+
+    def _check(self, logs, where):
+        for name, value in logs.items():
+            if name.endswith("loss") and not np.isfinite(value):
+                self.model.set_weights(self._good)
+                rate = float(self.model.optimizer.learning_rate)
+                raise ZooError(
+                    f"{name} became {float(value)} at {where}; training stopped and kept the "
+                    "weights of the last whole epoch.",
+                    do=f"Lower train.learning_rate (now {rate:g}) or set train.clip_norm=1.",
+                )
+
+
+class WarnOnOverfitting(keras.callbacks.Callback):
+    """Warn once training is over if validation loss lags far behind training loss.
+
+    The gap at the end, less the gap at the epoch with the lowest validation loss, is compared with
+    the progress that training made; dropout and draws at random make a constant gap that says
+    nothing, a growing one is over-fitting.
+    """
+
+    def __init__(self, history: list[dict]):
+        super().__init__()
+        self.history = history
+
+    def on_train_end(self, logs=None):
+        """Compare."""
+        message = overfitting(self.history)
+        if message:
+            warnings.warn(message, ZooWarning, stacklevel=2)
+
+
+def overfitting(history: list[dict]) -> str | None:
+    """Return a sentence if the history shows over-fitting, else None.
+
+    Args:
+        history: One dict per epoch with `loss` and `val_loss`.
+
+    Example:
+        >>> train, validation = [1.0, 0.5, 0.2, 0.1], [1.0, 0.6, 0.5, 0.7]
+        >>> overfitting([{"loss": a, "val_loss": b} for a, b in zip(train, validation)])[:42]
+        'Over-fitting: validation loss was 0.5 at e'
+    """
+    rows = [row for row in history if "val_loss" in row]
+    if len(rows) < 3:
+        return None
+    best = min(range(len(rows)), key=lambda i: rows[i]["val_loss"])
+    first, last = rows[0], rows[-1]
+    progress = max(row["loss"] for row in rows) - last["loss"]
+    gap = last["val_loss"] - last["loss"]
+    grown = gap - (first["val_loss"] - first["loss"])
+    if progress <= 0 or max(grown, last["val_loss"] - rows[best]["val_loss"]) < (
+        OVERFIT_GAP * progress
+    ):
+        return None
+    return (
+        f"Over-fitting: validation loss was {rows[best]['val_loss']:.4g} at epoch {best + 1} and "
+        f"is {last['val_loss']:.4g} now, training loss {last['loss']:.4g}. The best weights are "
+        "kept; more data, a smaller code or a lower train.patience would help."
+    )
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """A bar with loss terms and throughput on a terminal; a line per epoch elsewhere.
+
+    Args:
+        epochs: The number of the last epoch.
+        rows: Training rows seen per epoch, for the throughput.
+        console: Where to draw.
+    """
+
+    def __init__(self, epochs: int, rows: int, console: Console | None = None):
+        super().__init__()
+        self.epochs, self.rows = epochs, rows
+        self.console = console or Console()
+        self._bar = None
+
+    def on_train_begin(self, logs=None):
+        """Start the bar."""
+        if not self.console.is_terminal:
+            return
+        self._bar = Progress(
+            TextColumn("[bold]epoch"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[terms]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task("", total=self.epochs, terms="compiling")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Show the epoch."""
+        rate = self.rows / (time.perf_counter() - self._started)
+        terms = "  ".join(
+            f"{name} {value:.4g}"
+            for name, value in (logs or {}).items()
+            if name in ("loss", "val_loss") or not name.startswith(("val_", "learning"))
+        )
+        text = f"{terms}  {rate:,.0f} rows/s"
+        if self._bar:
+            self._bar.update(self._task, completed=epoch + 1, terms=text)
+        else:
+            self.console.print(f"epoch {epoch + 1}/{self.epochs}  {text}", highlight=False)
+
+    def on_train_end(self, logs=None):
+        """Leave the finished bar on the screen."""
+        self.close()
+
+    def close(self):
+        """Stop drawing; safe to call twice."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,105 @@
+"""The exact state of a training run after a whole epoch, and how it is put back.
+
+Everything that decides the next bit is here: weights, optimizer variables, random states, the
+counters of the callbacks, the best weights so far, and the history.
+"""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from aezoo.errors import ZooError
+from aezoo.files import whole_file
+
+# What the Keras callbacks count between epochs.
+_COUNTERS = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Write `checkpoint.npz` after every epoch, and put it back when training begins.
+
+    It must stand last in the list of callbacks, so that it sees the others' counters after they
+    have moved, and restores them after they have reset themselves.
+
+    Args:
+        path: The file; replaced whole after each epoch.
+        others: The callbacks whose counters are part of the state.
+        history: The list of one dict per epoch that training fills.
+        state: From `read`, to continue from; None starts afresh.
+    """
+
+    def __init__(self, path: Path, others: list, history: list[dict], state: dict | None = None):
+        super().__init__()
+        self.path, self.others, self.history, self.state = path, others, history, state
+
+    def on_train_begin(self, logs=None):
+        """Put the callbacks' counters back."""
+        if self.state is None:
+            return
+        for callback, counters in zip(self.others, self.state["counters"], strict=True):
+            for name, value in counters.items():
+                setattr(callback, name, value)
+            if hasattr(callback, "best_weights") and self.state["best"]:
+                callback.best_weights = self.state["best"]
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write the state."""
+        counters = [
+            {name: getattr(c, name) for name in _COUNTERS if hasattr(c, name)} for c in self.others
+        ]
+        best = next((c.best_weights for c in self.others if hasattr(c, "best_weights")), None)
+        meta = {"epoch": epoch + 1, "counters": counters, "history": self.history}
+        arrays = {f"variable/{i}": v.numpy() for i, v in enumerate(_variables(self.model))}
+        arrays |= {f"best/{i}": w for i, w in enumerate(best or [])}
+        with whole_file(self.path) as part:
+            np.savez(part, meta=np.array(json.dumps(meta, default=float)), **arrays)
+
+
+def _variables(model: keras.Model) -> list:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def read(path: Path) -> dict:
+    """Read a checkpoint: `epoch`, `history`, `counters`, `variables`, `best`.
+
+    Raises:
+        ZooError: If there is none or it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise ZooError(
+            "This run has no checkpoint: it stopped before its first epoch ended.",
+            received=str(path.parent),
+            do="Train again without --resume.",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ZooError(f"The checkpoint {path} cannot be read: {error}.") from None
+    meta = json.loads(str(arrays["meta"]))
+
+    def group(prefix):
+        count = sum(name.startswith(prefix + "/") for name in arrays)
+        return [arrays[f"{prefix}/{i}"] for i in range(count)]
+
+    return meta | {"variables": group("variable"), "best": group("best")}
+
+
+def restore(model: keras.Model, state: dict) -> None:
+    """Put weights, random states and optimizer variables back.
+
+    Raises:
+        ZooError: If the checkpoint belongs to a model of another shape.
+    """
+    model.optimizer.build(model.trainable_variables)
+    variables = _variables(model)
+    shapes = [tuple(v.shape) for v in variables]
+    if shapes != [array.shape for array in state["variables"]]:
+        raise ZooError(
+            "The checkpoint belongs to another model.",
+            do="Resume with the configuration that the run was started with.",
+        )
+    for variable, value in zip(variables, state["variables"], strict=True):
+        variable.assign(value)

@@ -1,0 +1,209 @@
+"""The shell: each command is a thin call of the library."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from aezoo.errors import ZooError
+from aezoo.version import __version__
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="The autoencoder zoo: build by name, train on your data, export a proven bundle.",
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key: train.epochs=5. Repeatable.")
+]
+
+
+def main() -> None:
+    """Run the shell; a user's mistake ends in one message and exit code 1."""
+    try:
+        app()
+    except ZooError as error:
+        err.print(f"[bold red]error:[/] {_escaped(str(error))}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+        sys.exit(130)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _show_warnings() -> None:
+    """Print warnings as one line each, without the source line that raised them."""
+    import warnings
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        err.print(f"[yellow]warning:[/] {_escaped(str(message))}")
+
+    warnings.showwarning = show
+
+
+def _start_tensorflow() -> None:
+    from aezoo import quiet
+
+    quiet.import_tensorflow()
+    _show_warnings()
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.command("list")
+def list_command(
+    pattern: Annotated[str, typer.Argument(help="Such as '*vae*'.")] = "*",
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+) -> None:
+    """List the zoo."""
+    from aezoo.registry import find, list_models
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("name", "task", "data", "parameters", "what it is"):
+        table.add_column(column, justify="right" if column == "parameters" else "left")
+    names = list_models(pattern, task=task)
+    for name in names:
+        entry = find(name)
+        size = f"{entry.expect.trainable_parameters:,}" if entry.expect else ""
+        table.add_row(f"[bold]{name}[/]", entry.task, entry.modality, size, entry.title)
+    if not names:
+        raise ZooError("No name matches this pattern.", received=pattern, do="Run `aezoo list`.")
+    out.print(table)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A name, in any spelling.")]) -> None:
+    """Show one entry: arguments, recipe, size, loss terms and their units."""
+    from aezoo.registry import describe
+
+    out.print(_escaped(repr(describe(name))), soft_wrap=True)
+
+
+@app.command()
+def train(
+    entry: Annotated[str | None, typer.Argument(help="A name, or the path of a YAML.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A data set's name, a folder of pictures, or a file.")
+    ] = None,
+    out_dir: Annotated[Path | None, typer.Option("--out", help="The run folder.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How many.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels, for folders of pictures.")] = None,
+    window: Annotated[int | None, typer.Option(help="Rows per window, for series.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights and order.")] = None,
+    settings: Settings = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run.")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Fine-tune this run, bundle or .keras file.")
+    ] = None,
+) -> None:
+    """Train a model, go on with a run, or fine-tune."""
+    from aezoo.config import parse_assignment
+
+    overrides = dict(parse_assignment(text) for text in settings or [])
+    given = {
+        "train.epochs": epochs,
+        "train.seed": seed,
+        "data.image_size": image_size,
+        "data.window": window,
+    }
+    overrides |= {key: value for key, value in given.items() if value is not None}
+    if entry is not None:
+        from aezoo.registry import find
+
+        find(entry)  # a misspelt name is told before TensorFlow has loaded
+    _start_tensorflow()
+    import aezoo
+
+    model = aezoo.load(start) if start else None
+    try:
+        run = aezoo.train(entry, data, out=out_dir, resume=resume, model=model, **overrides)
+    except KeyboardInterrupt:
+        err.print("Stopped. The weights so far are kept; go on with `aezoo train --resume RUN`.")
+        raise
+    _print_metrics(run.metrics)
+    out.print(f"[bold]{run.directory}[/]  next: aezoo export {run.directory} DIR")
+
+
+def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
+    if not metrics:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    terms = list(next(iter(metrics.values())))
+    for column in ("rows", *terms):
+        table.add_column(column, justify="left" if column == "rows" else "right")
+    for role, values in metrics.items():
+        table.add_row(role, *(f"{values[term]:.4g}" for term in terms))
+    out.print(table)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder or .keras file.")],
+    bundle: Annotated[Path, typer.Argument(help="The bundle to make.")],
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing bundle.")] = False,
+) -> None:
+    """Export a verified bundle: SavedModel, ONNX, manifest; or nothing."""
+    _start_tensorflow()
+    import aezoo
+
+    model = aezoo.load(run)
+    with err.status("exporting and verifying"):
+        aezoo.export_bundle(model, bundle, overwrite=overwrite)
+    out.print(f"[bold]{bundle}[/] verified. Next: aezoo predict {bundle} INPUT")
+
+
+@app.command()
+def verify(bundle: Annotated[Path, typer.Argument(help="A bundle.")]) -> None:
+    """Check a bundle's files and replay its recorded answers; needs no TensorFlow."""
+    from aezoo.export import verify_bundle
+
+    out.print(verify_bundle(bundle))
+
+
+@app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.")],
+    rows: Annotated[Path, typer.Argument(metavar="INPUT", help="Pictures, .npy, .npz or CSV.")],
+    endpoint: Annotated[str | None, typer.Option(help="Default: the first.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The .npz or .npy to write.")] = None,
+) -> None:
+    """Answer a file with a bundle, by ONNX Runtime alone; needs no TensorFlow."""
+    from aezoo.export import predict_file
+
+    out.print(predict_file(bundle, rows, endpoint=endpoint, output=output))
+
+
+@app.command()
+def quickstart(
+    out_dir: Annotated[Path, typer.Option("--out", help="Where everything goes.")] = Path(
+        "aezoo-quickstart"
+    ),
+) -> None:
+    """Train, measure, export and verify a small model on real pictures, in about a minute."""
+    _start_tensorflow()
+    from aezoo.quickstart import run_quickstart
+
+    run_quickstart(out_dir, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""Pictures of a model and its training; each function writes one PNG, whole or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from aezoo.files import whole_file
+
+INK, MUTED, ACCENT = "#1f2933", "#8a94a0", "#0f766e"
+SHOWN = 8  # examples in a row of pictures
+_DPI = 150
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+
+
+def _write(figure: Figure, path: Path) -> Path:
+    with whole_file(Path(path)) as part:
+        figure.savefig(part)
+    return Path(path)
+
+
+def _plain(axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(colors=INK, labelsize=8)
+
+
+def loss_curves(history: list[dict], path: Path) -> Path:
+    """Draw each loss term by epoch, training and validation, the best epoch marked.
+
+    Args:
+        history: One dict per epoch: `epoch`, `loss`, other terms, and `val_` twins.
+        path: The PNG to write.
+    """
+    terms = [
+        name
+        for name in history[0]
+        if name.endswith("loss") and not name.startswith("val_") and name != "loss"
+    ]
+    duplicate = len(terms) == 1  # the only term is the loss
+    terms = ["loss"] if duplicate else ["loss", *terms]
+    figure = _figure(3.6 * len(terms), 2.9)
+    epochs = [row["epoch"] for row in history]
+    for axes, term in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms, strict=True):
+        axes.plot(epochs, [row[term] for row in history], color=MUTED, label="training")
+        if f"val_{term}" in history[0]:
+            values = [row[f"val_{term}"] for row in history]
+            axes.plot(epochs, values, color=ACCENT, label="validation")
+            if term == "loss":
+                best = int(np.argmin(values))
+                axes.plot(epochs[best], values[best], "o", color=ACCENT, markersize=5)
+                axes.annotate(
+                    f"{values[best]:.4g}",
+                    (epochs[best], values[best]),
+                    xytext=(0, 8),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                    color=ACCENT,
+                )
+        axes.set_title(term.replace("_", " "), fontsize=10, color=INK, loc="left")
+        axes.set_xlabel("epoch", fontsize=8, color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False, fontsize=8)
+        _plain(axes)
+    return _write(figure, path)
+
+
+def _picture(values: np.ndarray) -> np.ndarray:
+    """Return (H, W) or (H, W, 3) in [0, 1] from user units, 8-bit or already in [0, 1]."""
+    values = np.asarray(values, "float32")
+    values = values / 255.0 if values.max(initial=0.0) > 1.5 else values
+    values = np.clip(values, 0.0, 1.0)
+    return values[..., 0] if values.shape[-1] == 1 else values[..., :3]
+
+
+def picture_rows(rows: dict[str, np.ndarray], path: Path, heat: tuple[str, ...] = ()) -> Path:
+    """Draw rows of pictures under each other, one column per example.
+
+    Args:
+        rows: Label to pictures, (N, H, W, C) in user units, or maps (N, H, W) named in `heat`.
+        path: The PNG to write.
+        heat: The labels whose rows are error maps; they share one colour scale.
+    """
+    columns = min(SHOWN, *(len(values) for values in rows.values()))
+    figure = _figure(1.05 * columns + 1.0, 1.1 * len(rows))
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (label, values) in zip(grid, rows.items(), strict=True):
+        top = float(np.quantile(values[:columns], 0.995)) if label in heat else 1.0
+        for column, axes in enumerate(line):
+            if label in heat:
+                axes.imshow(values[column], cmap="magma", vmin=0, vmax=max(top, 1e-9))
+            else:
+                axes.imshow(_picture(values[column]), cmap="gray", vmin=0, vmax=1)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        line[0].set_ylabel(
+            label, rotation=0, ha="right", va="center", fontsize=9, color=INK, labelpad=8
+        )
+    return _write(figure, path)
+
+
+def series_rows(series: np.ndarray, reconstruction: np.ndarray, path: Path) -> Path:
+    """Draw series and reconstructions over each other, the difference shaded, (N, T, C)."""
+    columns = min(4, len(series))
+    figure = _figure(2.6 * columns, 2.4)
+    for axes, x, y in zip(
+        figure.subplots(1, columns, squeeze=False)[0], series, reconstruction, strict=False
+    ):
+        for channel in range(min(3, x.shape[-1])):
+            axes.plot(x[:, channel], color=INK, linewidth=1.0)
+            axes.plot(y[:, channel], color=ACCENT, linewidth=1.2)
+            axes.fill_between(
+                np.arange(len(x)), x[:, channel], y[:, channel], color=ACCENT, alpha=0.15
+            )
+        _plain(axes)
+    figure.suptitle("input (dark) and reconstruction (green)", fontsize=9, color=INK)
+    return _write(figure, path)
+
+
+def feature_rows(features: np.ndarray, reconstruction: np.ndarray, path: Path) -> Path:
+    """Draw table rows against their reconstructions, one dot per value, (N, F)."""
+    figure = _figure(3.2, 3.0)
+    axes = figure.subplots()
+    low, high = float(features.min()), float(features.max())
+    axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8)
+    axes.scatter(features.ravel(), reconstruction.ravel(), s=4, color=ACCENT, alpha=0.4)
+    axes.set_xlabel("value", fontsize=8, color=INK)
+    axes.set_ylabel("reconstruction", fontsize=8, color=INK)
+    _plain(axes)
+    return _write(figure, path)
+
+
+def mask_rows(
+    images: np.ndarray, mask: np.ndarray, path: Path, truth: np.ndarray | None = None
+) -> Path:
+    """Draw pictures with their masks laid over them, (N, H, W, C) and integer (N, H, W)."""
+    masks = {"truth": truth} if truth is not None else {}
+    masks["prediction"] = mask
+    columns = min(6, len(images))
+    figure = _figure(1.5 * columns + 1.0, 1.5 * (1 + len(masks)))
+    grid = figure.subplots(1 + len(masks), columns, squeeze=False)
+    for line, label in zip(grid, ["image", *masks], strict=True):
+        for column, axes in enumerate(line):
+            axes.imshow(_picture(images[column]), cmap="gray", vmin=0, vmax=1)
+            if label != "image":
+                layer = np.squeeze(masks[label][column])
+                axes.imshow(np.ma.masked_equal(layer, 0), cmap="Set1", vmin=1, vmax=9, alpha=0.55)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        line[0].set_ylabel(
+            label, rotation=0, ha="right", va="center", fontsize=9, color=INK, labelpad=8
+        )
+    return _write(figure, path)
+
+
+def latent_map(
+    codes: np.ndarray,
+    path: Path,
+    labels: np.ndarray | None = None,
+    class_names: list[str] | None = None,
+    pictures: np.ndarray | None = None,
+) -> Path:
+    """Draw codes in two dimensions, coloured by label, some as thumbnails.
+
+    Args:
+        codes: (N, ...); codes of more than two numbers are projected on their two main axes.
+        path: The PNG to write.
+        labels: (N,), for the colours.
+        class_names: The name of each label.
+        pictures: (N, H, W, C) in user units, for thumbnails.
+    """
+    flat = np.asarray(codes).reshape(len(codes), -1)
+    title = "codes"
+    if flat.shape[1] > 2:
+        from sklearn.decomposition import PCA
+
+        projection = PCA(2, random_state=0).fit(flat)
+        share = projection.explained_variance_ratio_.sum()
+        title = f"codes of {flat.shape[1]} numbers on their two main axes ({share:.0%} of variance)"
+        flat = projection.transform(flat)
+    elif flat.shape[1] == 1:
+        flat = np.column_stack([flat[:, 0], np.zeros(len(flat))])
+    figure = _figure(6.4, 5.0)
+    axes = figure.subplots()
+    if labels is None:
+        axes.scatter(flat[:, 0], flat[:, 1], s=8, color=ACCENT, alpha=0.7)
+    else:
+        colours = colormaps["tab10"] if len(np.unique(labels)) <= 10 else colormaps["tab20"]
+        for number, label in enumerate(np.unique(labels)):
+            chosen = flat[labels == label]
+            name = str(label)
+            if class_names and str(label).isdigit() and int(label) < len(class_names):
+                name = class_names[int(label)]
+            colour = colours(number % colours.N)
+            axes.scatter(chosen[:, 0], chosen[:, 1], s=10, color=colour, alpha=0.7, label=name)
+        figure.legend(frameon=False, fontsize=8, loc="outside right upper", markerscale=1.6)
+    if pictures is not None:
+        _thumbnails(axes, flat, pictures)
+    axes.set_title(title, fontsize=10, color=INK, loc="left")
+    _plain(axes)
+    return _write(figure, path)
+
+
+def _thumbnails(axes, points: np.ndarray, pictures: np.ndarray, count: int = 40) -> None:
+    """Put pictures on the map, spread out: each far from those already there."""
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    scaled = (points - points.min(0)) / np.maximum(np.ptp(points, axis=0), 1e-9)
+    chosen = [int(np.argmin(((scaled - 0.5) ** 2).sum(1)))]
+    distance = ((scaled - scaled[chosen[0]]) ** 2).sum(1)
+    while len(chosen) < min(count, len(points)) and distance.max() > 0.004:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, ((scaled - scaled[chosen[-1]]) ** 2).sum(1))
+    for index in chosen:
+        picture = _picture(pictures[index])
+        box = OffsetImage(picture, zoom=18.0 / max(picture.shape[:2]), cmap="gray")
+        axes.add_artist(
+            AnnotationBbox(box, points[index], pad=0.1, bboxprops={"edgecolor": MUTED, "lw": 0.4})
+        )
+
+
+def of_model(model, rows, folder: Path) -> dict[str, Path]:
+    """Draw what a model does to some rows of a data set, as fits its endpoints.
+
+    Args:
+        model: A fitted model.
+        rows: `aezoo.data.Rows`, in user units.
+        folder: Where the PNGs go.
+
+    Returns:
+        Name to path.
+    """
+    first = model.endpoints[0]
+    some = rows.take(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows)), dtype=int))
+    x = some.array()
+    if first.name == "segment":
+        mask = model.endpoint("segment")(image=x)["mask"]
+        return {"masks": mask_rows(x, mask, folder / "masks.png", some.targets)}
+    name = first.inputs[0].name
+    if [t.name for t in first.inputs] != [name] or name == "tokens":
+        return {}
+    answer = model.endpoint("reconstruct")(**{name: x})["reconstruction"]
+    made = {}
+    if name == "image":
+        errors = model.endpoint("score")(image=x)["error_map"]
+        made["reconstructions"] = picture_rows(
+            {"input": x, "reconstruction": answer, "error": errors},
+            folder / "reconstructions.png",
+            heat=("error",),
+        )
+    elif name == "series":
+        made["reconstructions"] = series_rows(x, answer, folder / "reconstructions.png")
+    else:
+        made["reconstructions"] = feature_rows(x, answer, folder / "reconstructions.png")
+    mapped = rows.take(np.arange(min(len(rows), 2000)))
+    if len(mapped) > 2:
+        pictures = mapped.array()
+        codes = model.endpoint("encode")(**{name: pictures})["latent"]
+        made["latent_map"] = latent_map(
+            codes,
+            folder / "latent_map.png",
+            mapped.labels,
+            pictures=pictures if name == "image" else None,
+        )
+    return made

@@ -1,0 +1,39 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that replaces it if the block ends without an error.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with whole_file(folder / "a.txt") as part:
+        ...     _ = part.write_text("whole")
+        >>> (folder / "a.txt").read_text(), len(list(folder.iterdir()))
+        ('whole', 1)
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays: Keras and NumPy look at it.
+    handle, name = tempfile.mkstemp(prefix=".part-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")

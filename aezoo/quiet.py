@@ -1,0 +1,33 @@
+"""TensorFlow without its start-up lines, which no setting of its own turns off."""
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and run one operation while nobody listens to standard error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    with _silent_stderr():
+        import tensorflow as tf
+
+        tf.constant(1.0) + 1.0  # the first operation prints as well
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+
+
+@contextlib.contextmanager
+def _silent_stderr():
+    sys.stderr.flush()
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

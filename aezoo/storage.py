@@ -1,0 +1,74 @@
+"""Models to disk and back: `.keras` files, run folders and bundles."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from aezoo.config import read_entry
+from aezoo.errors import ZooError
+from aezoo.files import whole_file
+from aezoo.registry import builder_of
+
+PROBE_FILE = "probe_rows.npz"
+
+
+def save(model: keras.Model, path: str | Path) -> Path:
+    """Write a model as a `.keras` file, whole or not at all.
+
+    Args:
+        model: Any model of the zoo.
+        path: A file name that ends in `.keras`; an existing file is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        ZooError: If the name has another ending.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise ZooError(
+            "A saved model's name ends in .keras.", received=str(path), do=f"Write {path}.keras."
+        )
+    with whole_file(path) as part:
+        model.save(part)
+    return path
+
+
+def load(path: str | Path) -> keras.Model:
+    """Load a model from a run folder, a bundle or a `.keras` file.
+
+    Args:
+        path: What `aezoo.train`, `aezoo.export_bundle` or `aezoo.save` wrote.
+
+    Returns:
+        The compiled model, with its preprocessing, calibration and probe rows.
+
+    Raises:
+        ZooError: If there is no model at this path.
+    """
+    import aezoo.models  # noqa: F401  registers every class
+
+    path = Path(path)
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        inside = "it holds no model.keras" if path.is_dir() else "there is no such file"
+        raise ZooError(
+            f"No model here: {inside}.",
+            received=str(path),
+            do="Give a run folder, a bundle or a .keras file.",
+        )
+    config = file.parent / "config.yaml"
+    if config.is_file():
+        builder_of(read_entry(config))  # imports the class, wherever it lives
+    try:
+        model = keras.models.load_model(file)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ZooError(f"{file} cannot be loaded: {reason}") from None
+    probe = file.parent / PROBE_FILE
+    if probe.is_file():
+        with np.load(probe, allow_pickle=False) as arrays:
+            model.probe_rows = arrays["x"]
+    return model

@@ -1,0 +1,381 @@
+"""A recipe and data give a fitted model in a run folder.
+
+    entry + overrides -> data -> preprocessing -> fit -> best weights -> figures and metrics
+
+The loop is `keras.Model.fit` on the fast pipeline of `aezoo.batches`. After every epoch the run
+folder holds all that is needed to go on from there.
+"""
+
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+
+from aezoo import checkpoint, storage
+from aezoo.batches import evaluation_batches, plan_epoch, training_batches
+from aezoo.callbacks import HistoryFile, ProgressBar, StopOnNonFinite, WarnOnOverfitting
+from aezoo.config import DataSection, Entry, TrainSection, override, read_entry
+from aezoo.errors import ZooError, closest_match
+from aezoo.files import whole_file, write_text
+from aezoo.registry import build_entry, builder_of, find
+
+PROBE_ROWS = 33  # kept with the run for verification; the largest batch that verification tries
+_EVALUATION_BATCH = 512
+
+
+@dataclasses.dataclass
+class Run:
+    """A finished training run.
+
+    Attributes:
+        model: With the best weights.
+        directory: The run folder.
+        history: One dict per epoch: `epoch`, `loss`, `val_loss` and the other terms.
+        data: The data set, its roles apart.
+        metrics: Loss terms of the best weights on validation and test rows.
+    """
+
+    model: keras.Model
+    directory: Path
+    history: list[dict]
+    data: Any
+    metrics: dict[str, dict[str, float]]
+
+    def __repr__(self) -> str:
+        best = min(self.history, key=lambda row: row.get("val_loss", row["loss"]))
+        return f"<run {self.directory}: {len(self.history)} epochs, best {best}>"
+
+
+def resolve(entry: str | Entry, overrides: dict[str, Any]) -> Entry:
+    """Merge overrides given by short or dotted names into an entry.
+
+    Args:
+        entry: A name, a path, or an entry.
+        overrides: `epochs=5` (of the recipe), `image_size=64` (of the data), `latent_dim=8` (of
+            the builder), or dotted such as `{"train.epochs": 5}`.
+
+    Raises:
+        ZooError: For a name that no section has.
+
+    Example:
+        >>> resolve("conv_ae", {"epochs": 5, "latent_dim": 8}).train.epochs
+        5
+    """
+    import inspect
+
+    found = find(entry)
+    arguments = list(inspect.signature(builder_of(found).__init__).parameters)[1:]
+    sections = {
+        "train": list(TrainSection.model_fields),
+        "data": list(DataSection.model_fields),
+        "args": arguments,
+    }
+    dotted = {}
+    for name, value in overrides.items():
+        homes = [section for section, names in sections.items() if name in names]
+        if "." in name:
+            dotted[name] = value
+        elif homes:
+            dotted[f"{homes[0]}.{name}"] = value
+        else:
+            known = [word for names in sections.values() for word in names]
+            raise ZooError(
+                "Nothing of this name can be overridden.",
+                received=name,
+                closest=closest_match(name, known),
+                do=f"Try one of: {', '.join(known)}.",
+            )
+    return override(found, dotted)
+
+
+def train(
+    entry: str | Entry | None = None,
+    data: Any = None,
+    *,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    model: keras.Model | None = None,
+    callbacks: tuple = (),
+    verbose: bool = True,
+    **overrides: Any,
+) -> Run:
+    """Train a zoo entry on data, or go on with a run.
+
+    Args:
+        entry: The name of a zoo entry, or the path of a YAML file; left out when resuming.
+        data: What `aezoo.data.load` takes: a name, a folder, a file, an array, or a data set.
+            None takes the entry's own.
+        out: The run folder to make; None chooses `runs/<entry>-<n>`.
+        resume: A run folder to go on with, exactly where its last whole epoch ended.
+        model: Fine-tune this model instead of building a new one; its preprocessing is kept.
+        callbacks: Further Keras callbacks.
+        verbose: Whether to show notes and progress.
+        **overrides: Of the recipe, the data or the builder: `epochs=5`, `latent_dim=8`.
+
+    Returns:
+        The run: model, history, metrics, folder.
+
+    Raises:
+        ZooError: For wrong names or values, unfit data, an existing folder, a loss that is not
+            finite (the folder then keeps the weights of the last whole epoch).
+    """
+    console = Console(file=sys.stderr, quiet=not verbose)
+    state = None
+    if resume is not None:
+        out = Path(resume)
+        config = out / "config.yaml"
+        if not config.is_file():
+            raise ZooError(
+                "This is no run folder: it has no config.yaml.",
+                received=str(out),
+                do="Give the folder that `aezoo train` wrote.",
+            )
+        resolved = resolve(read_entry(config), overrides)
+        state = checkpoint.read(out / "checkpoint.npz")
+    elif entry is None and model is None:
+        raise ZooError("Which model?", do="Name a zoo entry: aezoo.train('conv_ae').")
+    else:
+        resolved = resolve(entry if entry is not None else model.entry, overrides)
+    dataset = _load_data(data, resolved, out if resume else None)
+    if model is None:
+        resolved = fit_to_data(resolved, dataset.train.shape)
+    out = _run_folder(out, resolved, exists=resume is not None)
+
+    recipe = resolved.train
+    keras.mixed_precision.set_global_policy(recipe.precision)
+    try:
+        model = _prepare_model(resolved, dataset, model, out if resume else None)
+        for note in dataset.notes:
+            console.print(note, style="dim", highlight=False)
+        return _fit(model, resolved, dataset, out, state, callbacks, console)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+def _load_data(data, entry: Entry, run: Path | None):
+    from aezoo.data import DataSet, load
+
+    if isinstance(data, DataSet):
+        return data
+    source = entry.data.source if data is None else data
+    if isinstance(source, str) and source.startswith("<") and data is None:
+        raise ZooError(
+            "This run was trained on arrays in memory, which a run folder does not keep.",
+            received=source,
+            do="Pass the same arrays again: aezoo.train(resume=..., data=...).",
+        )
+    dataset = load(source, entry.data, modality=entry.modality)
+    if run is not None:
+        before = json.loads((run / "run.json").read_text())["data"]["fingerprints"]["train"]
+        if dataset.train.fingerprint() != before:
+            raise ZooError(
+                "The training rows are not those that this run was started with.",
+                received=str(source),
+                do="Resume with the same data, or start a new run from the model: "
+                "aezoo.train(model=aezoo.load(run), data=...).",
+            )
+    return dataset
+
+
+def fit_to_data(entry: Entry, shape: tuple[int, ...]) -> Entry:
+    """Return the entry with the `input_shape` of the rows."""
+    if tuple(entry.args.get("input_shape", ())) == tuple(shape):
+        return entry
+    return entry.model_copy(update={"args": entry.args | {"input_shape": tuple(shape)}})
+
+
+def _run_folder(out: str | Path | None, entry: Entry, *, exists: bool) -> Path:
+    if out is None:
+        taken = {p.name for p in Path("runs").glob(f"{entry.name}-*")}
+        number = next(n for n in range(1, len(taken) + 2) if f"{entry.name}-{n}" not in taken)
+        out = Path("runs") / f"{entry.name}-{number}"
+    out = Path(out)
+    if not exists and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ZooError(
+            "The output folder exists already and is not empty.",
+            received=str(out),
+            do="Choose another --out, or go on with that run by --resume.",
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
+    """Build or take the model, and make sure that it has a preprocessing for these rows."""
+    if resumed is not None:
+        return storage.load(resumed / "start.keras")
+    if model is not None:
+        if tuple(dataset.train.shape) != model.input_shape:
+            raise ZooError(
+                f"The rows do not have the shape that {model.name} takes.",
+                received=dataset.train.shape,
+                do=f"Load them as {model.input_shape}, for pictures with --image-size.",
+            )
+        model.entry = entry
+        _recompile(model, entry)
+        return model
+    model = build_entry(entry, seed=entry.train.seed)
+    sample = dataset.train.take(np.arange(min(len(dataset.train), 20_000))).array()
+    model.adapt(sample, entry.data.scaling, entry.data.binarize)
+    return model
+
+
+def _recompile(model, entry: Entry) -> None:
+    from aezoo.autoencoder import compile_for
+
+    compile_for(model, entry.train)
+
+
+def _fit(model, entry, dataset, out, state, callbacks, console) -> Run:
+    recipe = entry.train
+    if state is None:
+        _write_start(model, entry, dataset, out)
+    plan = plan_epoch(len(dataset.train), recipe.batch_size, _steps_per_call(model, recipe))
+    model.steps_per_execution = plan.per_execution
+    first_epoch = state["epoch"] if state else 0
+    history: list[dict] = list(state["history"]) if state else []
+    if first_epoch >= recipe.epochs:
+        console.print(f"{out} has its {recipe.epochs} epochs already; give a higher train.epochs.")
+    if state is not None:
+        checkpoint.restore(model, state)
+
+    watchers = _callbacks(recipe, dataset, history, out)
+    bar = ProgressBar(recipe.epochs, plan.steps * plan.batch_size, console)
+    saver = checkpoint.Checkpoint(out / "checkpoint.npz", watchers, history, state)
+    try:
+        model.fit(
+            training_batches(
+                dataset.train,
+                plan,
+                seed=recipe.seed,
+                first_epoch=first_epoch,
+                prepare=_prepare(model, dataset.train, recipe),
+            ),
+            steps_per_epoch=plan.steps,
+            initial_epoch=first_epoch,
+            epochs=recipe.epochs,
+            validation_data=_validation(model, dataset),
+            callbacks=[*watchers, *callbacks, bar, saver],
+            shuffle=False,  # the pipeline has shuffled
+            verbose=0,
+        )
+    except (KeyboardInterrupt, ZooError):
+        best = next(w.best_weights for w in watchers if hasattr(w, "best_weights"))
+        if best is not None:
+            model.set_weights(best)
+        storage.save(model, out / "model.keras")
+        raise
+    finally:
+        bar.close()
+    return _finish(model, entry, dataset, out, history)
+
+
+def _steps_per_call(model, recipe: TrainSection) -> int | None:
+    if recipe.steps_per_execution is not None:
+        return recipe.steps_per_execution
+    recurrent = any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers())
+    return 1 if recurrent else None  # more steps per call do not help a loop over time
+
+
+def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) -> list:
+    monitor = recipe.monitor if dataset.validation else recipe.monitor.removeprefix("val_")
+    watchers = [
+        StopOnNonFinite(),
+        HistoryFile(out / "history.csv", history),
+        keras.callbacks.EarlyStopping(
+            monitor, patience=recipe.patience or recipe.epochs, restore_best_weights=True
+        ),
+        keras.callbacks.TensorBoard(out / "logs", write_graph=False, update_freq="epoch"),
+    ]
+    if recipe.schedule == "cosine":
+        watchers.append(
+            keras.callbacks.LearningRateScheduler(
+                lambda epoch: (
+                    recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / recipe.epochs))
+                )
+            )
+        )
+    elif recipe.schedule == "plateau":
+        watchers.append(
+            keras.callbacks.ReduceLROnPlateau(
+                monitor, factor=0.5, patience=max(2, (recipe.patience or 10) // 2)
+            )
+        )
+    watchers.append(WarnOnOverfitting(history))
+    return watchers
+
+
+def _prepare(model, rows, recipe: TrainSection | None):
+    """Return the function from row indices to what `fit` gets, in model units."""
+    from aezoo.augment import augment
+
+    ways = recipe.augment if recipe is not None else ()
+    supervised = rows.targets is not None
+    targets = tf.constant(rows.targets) if supervised else None
+
+    def prepare(indices, step):
+        x = model.preprocessing.apply(rows.gather(indices))
+        y = model.prepare_targets(tf.gather(targets, indices)) if supervised else None
+        if ways:
+            x, y = augment(x, y, ways, seed=(recipe.seed, step))
+        return (x, y) if supervised else (x,)
+
+    return prepare
+
+
+def _validation(model, dataset):
+    if not dataset.validation:
+        return None
+    prepare = _prepare(model, dataset.validation, None)
+    return evaluation_batches(dataset.validation, _EVALUATION_BATCH, prepare)
+
+
+def _write_start(model, entry: Entry, dataset, out: Path) -> None:
+    from aezoo.version import __version__
+
+    model.entry = entry
+    record = {
+        "aezoo": __version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "entry_digest": entry.digest(),
+        "data": dataset.record(),
+    }
+    kept = dataset.validation or dataset.train
+    model.probe_rows = kept.take(np.arange(min(PROBE_ROWS, len(kept)))).array()
+    with whole_file(out / storage.PROBE_FILE) as part:
+        np.savez_compressed(part, x=model.probe_rows)
+    storage.save(model, out / "start.keras")
+    write_text(out / "run.json", json.dumps(record, indent=1))
+    write_text(out / "config.yaml", entry.to_yaml())
+
+
+def _finish(model, entry: Entry, dataset, out: Path, history: list[dict]) -> Run:
+    """Measure the best weights, write model, metrics and figures."""
+    from aezoo import figures
+
+    model.steps_per_execution = 1
+    model.make_test_function(force=True)
+    metrics = {}
+    for role in ("validation", "test"):
+        rows = getattr(dataset, role)
+        if rows:
+            batches = evaluation_batches(rows, _EVALUATION_BATCH, _prepare(model, rows, None))
+            values = model.evaluate(batches, return_dict=True, verbose=0)
+            metrics[role] = {name: float(value) for name, value in values.items()}
+    model.metrics_measured = metrics
+    model.entry = entry
+    storage.save(model, out / "model.keras")
+    write_text(out / "config.yaml", entry.to_yaml())
+    write_text(out / "metrics.json", json.dumps(metrics, indent=1))
+    figures.loss_curves(history, out / "figures" / "loss.png")
+    shown = dataset.test or dataset.validation or dataset.train
+    figures.of_model(model, shown, out / "figures")
+    return Run(model, out, history, dataset, metrics)
