@@ -1,50 +1,21 @@
-"""The base class of every model: an encoder, a decoder, and a `call` that chains them.
+"""The base class of autoencoders: an encoder, a decoder, and a `call` that chains them.
 
     x -> encoder -> code -> decoder -> reconstruction            (model units, float32)
 
-On top of plain Keras it adds four things: the input is the target where none is given; loss terms
-have names; constants that turn user units into model units; and endpoints.
+The input is the target where none is given. Endpoints: reconstruct, encode, decode, score, and
+detect once calibrated.
 """
 
-import contextlib
-import inspect
-import random
-
-import keras
 import numpy as np
 from keras import ops
 
-from aezoo import losses
-from aezoo.config import Entry, TrainSection
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
-from aezoo.errors import ZooError, closest_match
-from aezoo.layers.preprocessing import Preprocessing
-from aezoo.optimizers import FusedAdam
+from aezoo.zoo_model import AXES_OF, ZooModel, compile_for, seeded
 
-_INPUT_BY_RANK = {1: "features", 2: "series", 3: "image"}
-_AXES = {
-    "features": ("feature",),
-    "tokens": ("time",),
-    "series": ("time", "channel"),
-    "image": ("height", "width", "channel"),
-}
+__all__ = ["Autoencoder", "compile_for", "seeded"]
 
 
-@contextlib.contextmanager
-def seeded(seed: int | None):
-    """Give the layers made inside repeatable initial weights; the caller's random state stays."""
-    if seed is None:
-        yield
-        return
-    before = random.getstate()  # Keras draws the seed of each initialiser from here
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(before)
-
-
-class Autoencoder(keras.Model):
+class Autoencoder(ZooModel):
     """A Keras model that reconstructs its input.
 
     A subclass computes an encoder and a decoder and hands them over; its `__init__` signature is
@@ -64,54 +35,6 @@ class Autoencoder(keras.Model):
         TensorShape([3, 6])
     """
 
-    def __new__(cls, *args, **kwargs):
-        """Record the arguments, so that `get_config` needs no code in a subclass."""
-        model = super().__new__(cls, *args, **kwargs)
-        with contextlib.suppress(TypeError):  # wrong arguments: __init__ says so itself
-            bound = inspect.signature(cls.__init__).bind(model, *args, **kwargs)
-            bound.apply_defaults()
-            model.__dict__["arguments"] = dict(list(bound.arguments.items())[1:])
-        return model
-
-    def __init__(
-        self,
-        encoder: keras.Model,
-        decoder: keras.Model,
-        output_range: str = "real",
-        loss: str | keras.losses.Loss = "mean_squared_error",
-        terms: tuple[str, ...] = (),
-    ):
-        super().__init__()
-        self.encoder, self.decoder = encoder, decoder
-        self.output_range, self.default_loss = output_range, loss
-        self.preprocessing = Preprocessing()
-        self.calibration: dict | None = None
-        self.entry: Entry | None = None
-        self.probe_rows: np.ndarray | None = None  # validation rows in user units, for export
-        self.metrics_measured: dict | None = None  # by role, for the model card
-        self._trackers = {
-            name: keras.metrics.Mean(name=name) for name in ("reconstruction_loss", *terms)
-        }
-        self._terms: dict = {}  # this forward pass's values: name -> tensor
-        self._evaluating = False
-        self._endpoints: dict[str, Endpoint] | None = None
-        self.built = True
-
-    # ---- forward ----
-
-    def call(self, x, training=False):
-        """Return the reconstruction of `x`, both `(B, *input_shape)` in model units."""
-        return self.decoder(self.encoder(x, training=training), training=training)
-
-    def add_term(self, name: str, value, weight: float = 1.0) -> None:
-        """Add `weight * value` to the loss and log `value`, unweighted, under its name."""
-        self.add_loss(weight * value)
-        self._terms[name] = value
-
-    def pair(self, x, y, training: bool):
-        """Return what the model sees and what it should answer; without `y` the input itself."""
-        return x, (self.target_of(x) if y is None else y)
-
     def target_of(self, x):
         """Return the target that an input stands for where none is given."""
         return x
@@ -120,157 +43,7 @@ class Autoencoder(keras.Model):
         """Return targets of a data set, such as clean pictures, in model units."""
         return self.preprocessing.apply(y)
 
-    # ---- Keras: loss, metrics, steps ----
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return reconstruction loss plus every added term, and log each under its name."""
-        target = self.target_of(x) if y is None else y
-        total = super().compute_loss(x, target, y_pred, sample_weight, training)
-        added = ops.sum([ops.sum(term) for term in self.losses]) if self.losses else 0.0
-        rows = ops.shape(keras.tree.flatten(x)[0])[0]
-        logged = {"reconstruction_loss": total - added} | self._terms
-        for name, value in logged.items():
-            self._trackers[name].update_state(value, sample_weight=rows)
-        self._terms = {}
-        return total
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Update the compiled metrics against the target, or the input where none is given."""
-        target = self.target_of(x) if y is None else y
-        return super().compute_metrics(x, target, y_pred, sample_weight)
-
-    def train_step(self, data):
-        """One optimizer step on a batch `x`, `(x, y)` or `(x, y, sample_weight)`."""
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        x, y = self.pair(x, y, training=True)
-        return super().train_step((x, y, weight))
-
-    def test_step(self, data):
-        """Evaluate a batch; whatever is drawn at random is drawn with a fixed seed."""
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        x, y = self.pair(x, y, training=False)
-        self._evaluating = True
-        try:
-            return super().test_step((x, y, weight))
-        finally:
-            self._evaluating = False
-
-    def fit(self, x=None, y=None, **kwargs):
-        """`keras.Model.fit`; `y` may be left out. Wrong or non-finite arrays are refused."""
-        self.check_rows(x, "x")
-        return super().fit(x, y, **kwargs)
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """`keras.Model.evaluate`; `y` may be left out."""
-        self.check_rows(x, "x")
-        return super().evaluate(x, y, **kwargs)
-
-    def predict(self, x, **kwargs):
-        """`keras.Model.predict`: reconstructions in model units."""
-        self.check_rows(x, "x")
-        return super().predict(x, **kwargs)
-
-    def check_rows(self, rows, name: str) -> None:
-        """Refuse arrays of another shape and non-finite values; other inputs pass.
-
-        Raises:
-            ZooError: With the shape that this model takes.
-        """
-        if not isinstance(rows, np.ndarray):
-            return
-        if rows.shape[1:] != self.input_shape:
-            axes = ", ".join(map(str, ("rows", *self.input_shape)))
-            advice = f"Give an array of shape ({axes})"
-            if rows.shape == self.input_shape:
-                advice += ": add a batch axis, x[None]"
-            elif (*rows.shape[1:], 1) == self.input_shape:
-                advice += ": add a channel axis, x[..., None]"
-            else:
-                advice += f", or build with input_shape={tuple(rows.shape[1:])}"
-            raise ZooError(
-                f"{name} has a shape that {self.name} does not take.",
-                received=rows.shape,
-                do=advice + ".",
-            )
-        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-            bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
-            raise ZooError(
-                f"{name} holds NaN or infinity in {len(bad)} of {len(rows)} rows.",
-                received=f"first such row: {bad[0]}",
-                do="Fill in or drop those rows first.",
-            )
-
-    # ---- shapes and units ----
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one row."""
-        return tuple(self.encoder.input_shape[1:])
-
-    @property
-    def latent_shape(self) -> tuple[int, ...]:
-        """The shape of one code."""
-        return tuple(self.encoder.output_shape[1:])
-
-    @property
-    def input_name(self) -> str:
-        """The public name of the input: `image`, `series` or `features`, by its rank."""
-        return _INPUT_BY_RANK[len(self.input_shape)]
-
-    def adapt(self, rows: np.ndarray, scaling: str = "auto", binarize: float | None = None):
-        """Fit the preprocessing on training rows in user units.
-
-        Args:
-            rows: `(N, *input_shape)`, before any scaling.
-            scaling: `identity`, `unit` (8-bit pictures), `standardize`, `minmax`; `auto` takes
-                `unit` for pictures, `minmax` where the decoder answers in [0, 1], else
-                `standardize`.
-            binarize: Threshold in model units.
-
-        Returns:
-            The same rows in model units, float32.
-        """
-        if scaling == "auto":
-            unbounded = "standardize" if self.output_range == "real" else "minmax"
-            is_unit = rows.dtype == np.uint8 or (
-                self.input_name == "image" and rows.min() >= 0 and rows.max() <= 1
-            )
-            scaling = "unit" if is_unit else unbounded
-        self.preprocessing = Preprocessing.fit(rows, scaling, binarize)
-        self._endpoints = None
-        return np.asarray(self.preprocessing.apply(rows))
-
     # ---- endpoints ----
-
-    @property
-    def endpoints(self) -> list[EndpointSpec]:
-        """The specs of everything this model can be asked, the default one first."""
-        return [endpoint.spec for endpoint in self._endpoints_by_name().values()]
-
-    def endpoint(self, name: str) -> Endpoint:
-        """Return an endpoint: `model.endpoint("reconstruct")(image=x)` answers a dict of arrays.
-
-        Raises:
-            ZooError: If the model has no endpoint of this name.
-        """
-        known = self._endpoints_by_name()
-        if name not in known:
-            advice = f"Endpoints: {', '.join(known)}."
-            if name == "detect":
-                advice = "Call aezoo.calibrate(model, rows, alpha) first: it sets the threshold."
-            raise ZooError(
-                f"{self.name} has no endpoint of this name.",
-                received=name,
-                closest=closest_match(name, known),
-                do=advice,
-            )
-        return known[name]
-
-    def _endpoints_by_name(self) -> dict[str, Endpoint]:
-        if self._endpoints is None:
-            made = self.make_endpoints()
-            self.__dict__["_endpoints"] = {endpoint.name: endpoint for endpoint in made}
-        return self._endpoints
 
     def make_endpoints(self) -> list[Endpoint]:
         """Return the endpoints; a subclass adds or replaces some."""
@@ -282,34 +55,6 @@ class Autoencoder(keras.Model):
         ]
         return made + ([self._detect_endpoint()] if self.calibration else [])
 
-    def input_spec_of(self, name: str | None = None) -> TensorSpec:
-        """Return the spec of the input in user units."""
-        p = self.preprocessing
-        if p.dtype == "uint8":
-            low, high = 0.0, 255.0
-        else:
-            ends = (0.0, 1.0) if self.output_range == "unit" else (-3.0, 3.0)
-            low = float(np.min(np.multiply(ends[0], p.scale) + p.shift))
-            high = float(np.max(np.multiply(ends[1], p.scale) + p.shift))
-        return TensorSpec(
-            name or self.input_name,
-            self.input_shape,
-            p.dtype,
-            _AXES[self.input_name],
-            low,
-            high,
-            p.unit_scale,
-            "One row in user units.",
-        )
-
-    def row_specs(self) -> tuple[TensorSpec, ...]:
-        """Return the specs of what makes one row; a subclass may add to the input."""
-        return (self.input_spec_of(),)
-
-    def rows_of(self, inputs: dict):
-        """Return an endpoint's inputs as `call` takes them, in model units."""
-        return self.preprocessing.apply(inputs[self.input_name])
-
     def answer_specs(self) -> tuple[TensorSpec, ...]:
         """Return the specs of what `answers` gives."""
         return (
@@ -317,7 +62,7 @@ class Autoencoder(keras.Model):
                 "reconstruction",
                 self.input_shape,
                 "float32",
-                _AXES[self.input_name],
+                AXES_OF[self.input_name],
                 unit_scale=self.preprocessing.unit_scale,
                 description="The input as the code remembers it, in user units.",
             ),
@@ -327,18 +72,6 @@ class Autoencoder(keras.Model):
         """Return the outputs of `reconstruct` and `decode` for what the decoder gave."""
         return {"reconstruction": self.preprocessing.invert(y)}
 
-    def latent_spec(self) -> TensorSpec:
-        """Return the spec of the code."""
-        rank = len(self.latent_shape)
-        axes = ("latent",) if rank == 1 else _AXES[_INPUT_BY_RANK[rank]]
-        return TensorSpec(
-            "latent", self.latent_shape, axes=axes, low=-3.0, high=3.0, description="The code."
-        )
-
-    def codes(self, x):
-        """Return the outputs of `encode` for model-unit rows: a dict with `latent`."""
-        return {"latent": self.encoder(x, training=False)}
-
     def _reconstruct_endpoint(self) -> Endpoint:
         def reconstruct(inputs):
             return self.answers(self(self.rows_of(inputs), training=False))
@@ -347,18 +80,6 @@ class Autoencoder(keras.Model):
             "reconstruct", self.row_specs(), self.answer_specs(), "Encode and decode."
         )
         return Endpoint(spec, reconstruct)
-
-    def _encode_endpoint(self) -> Endpoint:
-        def encode(inputs):
-            codes = self.codes(self.rows_of(inputs))
-            return {name: ops.cast(code, "float32") for name, code in codes.items()}
-
-        spec = EndpointSpec("encode", self.row_specs(), self.code_specs(), "The code.")
-        return Endpoint(spec, encode)
-
-    def code_specs(self) -> tuple[TensorSpec, ...]:
-        """Return the specs of what `codes` gives."""
-        return (self.latent_spec(),)
 
     def _decode_endpoint(self) -> Endpoint:
         def decode(inputs):
@@ -384,7 +105,7 @@ class Autoencoder(keras.Model):
 
     def score_specs(self) -> tuple[TensorSpec, ...]:
         """Return the specs of what `scores` gives."""
-        shape, axes = self.input_shape, _AXES[self.input_name]
+        shape, axes = self.input_shape, AXES_OF[self.input_name]
         if len(shape) > 1:
             shape, axes = shape[:-1], axes[:-1]
         return (
@@ -425,55 +146,3 @@ class Autoencoder(keras.Model):
             "Normal or not.",
         )
         return Endpoint(spec, detect)
-
-    # ---- configuration ----
-
-    def get_config(self) -> dict:
-        """Return the arguments, the preprocessing and the calibration as plain values."""
-        return {
-            "arguments": keras.saving.serialize_keras_object(self.arguments),
-            "name": self.name,
-            "preprocessing": self.preprocessing.to_config(),
-            "calibration": self.calibration and dict(self.calibration),
-            "entry": self.entry and self.entry.model_dump(mode="json"),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects=None) -> "Autoencoder":
-        """Return the model that `get_config` described, with new weights."""
-        arguments = keras.saving.deserialize_keras_object(
-            config["arguments"], custom_objects=custom_objects
-        )
-        model = cls(**{name: _tuples(value) for name, value in arguments.items()})
-        model.name = config["name"]
-        model.preprocessing = Preprocessing.from_config(config["preprocessing"])
-        model.calibration = config["calibration"]
-        model.entry = Entry(**config["entry"]) if config["entry"] else None
-        return model
-
-
-def _tuples(value):
-    """Turn the lists that JSON makes of tuples back."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def compile_for(model: Autoencoder, recipe: TrainSection) -> None:
-    """Compile a model as its recipe says."""
-    shared = {"clipnorm": recipe.clip_norm}
-    match recipe.optimizer:
-        case "adam":
-            optimizer = FusedAdam(recipe.learning_rate, weight_decay=recipe.weight_decay, **shared)
-        case "adamw":
-            decay = 0.004 if recipe.weight_decay is None else recipe.weight_decay
-            optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=decay, **shared)
-        case "sgd":
-            optimizer = keras.optimizers.SGD(recipe.learning_rate, momentum=0.9, **shared)
-        case "rmsprop":
-            optimizer = keras.optimizers.RMSprop(recipe.learning_rate, **shared)
-    model.compile(
-        optimizer=optimizer,
-        loss=losses.get(recipe.loss or model.default_loss),
-        metrics=list(recipe.metrics),
-        jit_compile=recipe.jit,
-        steps_per_execution=recipe.steps_per_execution or 1,
-    )

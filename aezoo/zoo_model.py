@@ -1,0 +1,382 @@
+"""The class under every model: an encoder, a decoder, and what is the same for all of them.
+
+On top of plain Keras it adds four things: a target may be left out where the model has one of its
+own; loss terms have names; constants that turn user units into model units; and endpoints.
+"""
+
+import contextlib
+import inspect
+import random
+
+import keras
+import numpy as np
+from keras import ops
+
+from aezoo import losses, metrics
+from aezoo.config import Entry, TrainSection
+from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
+from aezoo.errors import ZooError, closest_match
+from aezoo.layers.preprocessing import Preprocessing
+from aezoo.optimizers import FusedAdam
+
+INPUT_BY_RANK = {1: "features", 2: "series", 3: "image"}
+AXES_OF = {
+    "features": ("feature",),
+    "tokens": ("time",),
+    "series": ("time", "channel"),
+    "image": ("height", "width", "channel"),
+}
+
+
+@contextlib.contextmanager
+def seeded(seed: int | None):
+    """Give the layers made inside repeatable initial weights; the caller's random state stays."""
+    if seed is None:
+        yield
+        return
+    before = random.getstate()  # Keras draws the seed of each initialiser from here
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+class ZooModel(keras.Model):
+    """A Keras model with named loss terms, units and endpoints.
+
+    `Autoencoder` and `Segmenter` build on it. A subclass of theirs computes an encoder and a
+    decoder and hands them over; its `__init__` signature is the schema of its YAML. Arguments are
+    recorded, so no subclass writes `get_config`.
+
+    Args:
+        encoder: Maps `(B, *input_shape)` to `(B, *latent_shape)`, built.
+        decoder: Maps the code to the answer, built.
+        output_range: `"unit"` if the decoder answers in [0, 1], `"real"` if unbounded.
+        loss: The loss that `build` compiles where the recipe names none.
+        terms: Names of further loss terms, each given by `add_term` in `call`.
+    """
+
+    main_term = "reconstruction_loss"  # the logged name of what `compile(loss=...)` replaces
+
+    def __new__(cls, *args, **kwargs):
+        """Record the arguments, so that `get_config` needs no code in a subclass."""
+        model = super().__new__(cls, *args, **kwargs)
+        with contextlib.suppress(TypeError):  # wrong arguments: __init__ says so itself
+            bound = inspect.signature(cls.__init__).bind(model, *args, **kwargs)
+            bound.apply_defaults()
+            model.__dict__["arguments"] = dict(list(bound.arguments.items())[1:])
+        return model
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        output_range: str = "real",
+        loss: str | keras.losses.Loss = "mean_squared_error",
+        terms: tuple[str, ...] = (),
+    ):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.output_range, self.default_loss = output_range, loss
+        self.preprocessing = Preprocessing()
+        self.calibration: dict | None = None
+        self.entry: Entry | None = None
+        self.probe_rows: np.ndarray | None = None  # validation rows in user units, for export
+        self.metrics_measured: dict | None = None  # by role, for the model card
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in (self.main_term, *terms)}
+        self._terms: dict = {}  # this forward pass's values: name -> tensor
+        self._evaluating = False
+        self._endpoints: dict[str, Endpoint] | None = None
+        self.built = True
+
+    # ---- forward ----
+
+    def call(self, x, training=False):
+        """Return the answer to `x`, `(B, *input_shape)` in model units."""
+        return self.decoder(self.encoder(x, training=training), training=training)
+
+    def add_term(self, name: str, value, weight: float = 1.0) -> None:
+        """Add `weight * value` to the loss and log `value`, unweighted, under its name."""
+        self.add_loss(weight * value)
+        self._terms[name] = value
+
+    def pair(self, x, y, training: bool):
+        """Return what the model sees and what it should answer; without `y`, `target_of(x)`."""
+        return x, (self.target_of(x) if y is None else y)
+
+    def target_of(self, x):
+        """Return the target that an input stands for where none is given.
+
+        Raises:
+            ZooError: Unless a subclass knows one.
+        """
+        raise ZooError(f"{self.name} needs a target.", do="Call fit(x, y).")
+
+    def prepare_targets(self, y):
+        """Return targets of a data set as the loss takes them; labels need no change."""
+        return y
+
+    def metric(self, name: str):
+        """Return the metric that a recipe means by this name."""
+        return metrics.get(name)
+
+    # ---- Keras: loss, metrics, steps ----
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the compiled loss plus every added term, and log each under its name."""
+        target = self.target_of(x) if y is None else y
+        total = super().compute_loss(x, target, y_pred, sample_weight, training)
+        added = ops.sum([ops.sum(term) for term in self.losses]) if self.losses else 0.0
+        rows = ops.shape(keras.tree.flatten(x)[0])[0]
+        logged = {self.main_term: total - added} | self._terms
+        for name, value in logged.items():
+            self._trackers[name].update_state(value, sample_weight=rows)
+        self._terms = {}
+        return total
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Update the compiled metrics against the target, or `target_of(x)` where none is given."""
+        target = self.target_of(x) if y is None else y
+        return super().compute_metrics(x, target, y_pred, sample_weight)
+
+    def train_step(self, data):
+        """One optimizer step on a batch `x`, `(x, y)` or `(x, y, sample_weight)`."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y = self.pair(x, y, training=True)
+        return super().train_step((x, y, weight))
+
+    def test_step(self, data):
+        """Evaluate a batch; whatever is drawn at random is drawn with a fixed seed."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y = self.pair(x, y, training=False)
+        self._evaluating = True
+        try:
+            return super().test_step((x, y, weight))
+        finally:
+            self._evaluating = False
+
+    def fit(self, x=None, y=None, **kwargs):
+        """`keras.Model.fit`; `y` may be missing if `target_of` knows it; bad rows are refused."""
+        self.check_rows(x, "x")
+        return super().fit(x, y, **kwargs)
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """`keras.Model.evaluate`; `y` may be left out where `target_of` knows it."""
+        self.check_rows(x, "x")
+        return super().evaluate(x, y, **kwargs)
+
+    def predict(self, x, **kwargs):
+        """`keras.Model.predict`: what `call` answers, in model units."""
+        self.check_rows(x, "x")
+        return super().predict(x, **kwargs)
+
+    def check_rows(self, rows, name: str) -> None:
+        """Refuse arrays of another shape and non-finite values; other inputs pass.
+
+        Raises:
+            ZooError: With the shape that this model takes.
+        """
+        if not isinstance(rows, np.ndarray):
+            return
+        if rows.shape[1:] != self.input_shape:
+            axes = ", ".join(map(str, ("rows", *self.input_shape)))
+            advice = f"Give an array of shape ({axes})"
+            if rows.shape == self.input_shape:
+                advice += ": add a batch axis, x[None]"
+            elif (*rows.shape[1:], 1) == self.input_shape:
+                advice += ": add a channel axis, x[..., None]"
+            else:
+                advice += f", or build with input_shape={tuple(rows.shape[1:])}"
+            raise ZooError(
+                f"{name} has a shape that {self.name} does not take.",
+                received=rows.shape,
+                do=advice + ".",
+            )
+        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+            bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
+            raise ZooError(
+                f"{name} holds NaN or infinity in {len(bad)} of {len(rows)} rows.",
+                received=f"first such row: {bad[0]}",
+                do="Fill in or drop those rows first.",
+            )
+
+    # ---- shapes and units ----
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        return tuple(self.encoder.input_shape[1:])
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one code."""
+        return tuple(self.encoder.output_shape[1:])
+
+    @property
+    def input_name(self) -> str:
+        """The public name of the input: `image`, `series` or `features`, by its rank."""
+        return INPUT_BY_RANK[len(self.input_shape)]
+
+    def adapt(self, rows: np.ndarray, scaling: str = "auto", binarize: float | None = None):
+        """Fit the preprocessing on training rows in user units.
+
+        Args:
+            rows: `(N, *input_shape)`, before any scaling.
+            scaling: `identity`, `unit` (8-bit pictures), `standardize`, `minmax`; `auto` takes
+                `unit` for pictures, `minmax` where the decoder answers in [0, 1], else
+                `standardize`.
+            binarize: Threshold in model units.
+
+        Returns:
+            The same rows in model units, float32.
+        """
+        if scaling == "auto":
+            unbounded = "standardize" if self.output_range == "real" else "minmax"
+            is_unit = rows.dtype == np.uint8 or (
+                self.input_name == "image" and rows.min() >= 0 and rows.max() <= 1
+            )
+            scaling = "unit" if is_unit else unbounded
+        self.preprocessing = Preprocessing.fit(rows, scaling, binarize)
+        self._endpoints = None
+        return np.asarray(self.preprocessing.apply(rows))
+
+    # ---- endpoints ----
+
+    @property
+    def endpoints(self) -> list[EndpointSpec]:
+        """The specs of everything this model can be asked, the default one first."""
+        return [endpoint.spec for endpoint in self._endpoints_by_name().values()]
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return an endpoint: `model.endpoint("reconstruct")(image=x)` answers a dict of arrays.
+
+        Raises:
+            ZooError: If the model has no endpoint of this name.
+        """
+        known = self._endpoints_by_name()
+        if name not in known:
+            advice = f"Endpoints: {', '.join(known)}."
+            if name == "detect":
+                advice = "Call aezoo.calibrate(model, rows, alpha) first: it sets the threshold."
+            raise ZooError(
+                f"{self.name} has no endpoint of this name.",
+                received=name,
+                closest=closest_match(name, known),
+                do=advice,
+            )
+        return known[name]
+
+    def _endpoints_by_name(self) -> dict[str, Endpoint]:
+        if self._endpoints is None:
+            made = self.make_endpoints()
+            self.__dict__["_endpoints"] = {endpoint.name: endpoint for endpoint in made}
+        return self._endpoints
+
+    def make_endpoints(self) -> list[Endpoint]:
+        """Return the endpoints; a subclass puts its own before or after."""
+        return [self._encode_endpoint()]
+
+    def input_spec_of(self, name: str | None = None) -> TensorSpec:
+        """Return the spec of the input in user units."""
+        p = self.preprocessing
+        if p.dtype == "uint8":
+            low, high = 0.0, 255.0
+        else:
+            ends = (0.0, 1.0) if self.output_range == "unit" else (-3.0, 3.0)
+            low = float(np.min(np.multiply(ends[0], p.scale) + p.shift))
+            high = float(np.max(np.multiply(ends[1], p.scale) + p.shift))
+        return TensorSpec(
+            name or self.input_name,
+            self.input_shape,
+            p.dtype,
+            AXES_OF[self.input_name],
+            low,
+            high,
+            p.unit_scale,
+            "One row in user units.",
+        )
+
+    def row_specs(self) -> tuple[TensorSpec, ...]:
+        """Return the specs of what makes one row; a subclass may add to the input."""
+        return (self.input_spec_of(),)
+
+    def rows_of(self, inputs: dict):
+        """Return an endpoint's inputs as `call` takes them, in model units."""
+        return self.preprocessing.apply(inputs[self.input_name])
+
+    def latent_spec(self) -> TensorSpec:
+        """Return the spec of the code."""
+        rank = len(self.latent_shape)
+        axes = ("latent",) if rank == 1 else AXES_OF[INPUT_BY_RANK[rank]]
+        return TensorSpec(
+            "latent", self.latent_shape, axes=axes, low=-3.0, high=3.0, description="The code."
+        )
+
+    def codes(self, x):
+        """Return the outputs of `encode` for model-unit rows: a dict with `latent`."""
+        return {"latent": self.encoder(x, training=False)}
+
+    def _encode_endpoint(self) -> Endpoint:
+        def encode(inputs):
+            codes = self.codes(self.rows_of(inputs))
+            return {name: ops.cast(code, "float32") for name, code in codes.items()}
+
+        spec = EndpointSpec("encode", self.row_specs(), self.code_specs(), "The code.")
+        return Endpoint(spec, encode)
+
+    def code_specs(self) -> tuple[TensorSpec, ...]:
+        """Return the specs of what `codes` gives."""
+        return (self.latent_spec(),)
+
+    # ---- configuration ----
+
+    def get_config(self) -> dict:
+        """Return the arguments, the preprocessing and the calibration as plain values."""
+        return {
+            "arguments": keras.saving.serialize_keras_object(self.arguments),
+            "name": self.name,
+            "preprocessing": self.preprocessing.to_config(),
+            "calibration": self.calibration and dict(self.calibration),
+            "entry": self.entry and self.entry.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> "ZooModel":
+        """Return the model that `get_config` described, with new weights."""
+        arguments = keras.saving.deserialize_keras_object(
+            config["arguments"], custom_objects=custom_objects
+        )
+        model = cls(**{name: _tuples(value) for name, value in arguments.items()})
+        model.name = config["name"]
+        model.preprocessing = Preprocessing.from_config(config["preprocessing"])
+        model.calibration = config["calibration"]
+        model.entry = Entry(**config["entry"]) if config["entry"] else None
+        return model
+
+
+def _tuples(value):
+    """Turn the lists that JSON makes of tuples back."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def compile_for(model: ZooModel, recipe: TrainSection) -> None:
+    """Compile a model as its recipe says."""
+    shared = {"clipnorm": recipe.clip_norm}
+    match recipe.optimizer:
+        case "adam":
+            optimizer = FusedAdam(recipe.learning_rate, weight_decay=recipe.weight_decay, **shared)
+        case "adamw":
+            decay = 0.004 if recipe.weight_decay is None else recipe.weight_decay
+            optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=decay, **shared)
+        case "sgd":
+            optimizer = keras.optimizers.SGD(recipe.learning_rate, momentum=0.9, **shared)
+        case "rmsprop":
+            optimizer = keras.optimizers.RMSprop(recipe.learning_rate, **shared)
+    model.compile(
+        optimizer=optimizer,
+        loss=losses.get(recipe.loss or model.default_loss),
+        metrics=[model.metric(name) for name in recipe.metrics],
+        jit_compile=recipe.jit,
+        steps_per_execution=recipe.steps_per_execution or 1,
+    )
