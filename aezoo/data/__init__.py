@@ -1,1 +1,65 @@
 """Data sets by name, from folders and from files; rows and their roles."""
+
+from typing import Any
+
+from aezoo.config import DataSection, validated
+from aezoo.data.dataset import DataSet, assemble
+from aezoo.data.rows import (
+    MEMORY_LIMIT,
+    CalibrationRows,
+    Rows,
+    TestRows,
+    TrainRows,
+    ValidationRows,
+)
+
+__all__ = [
+    "MEMORY_LIMIT",
+    "CalibrationRows",
+    "DataSet",
+    "Rows",
+    "TestRows",
+    "TrainRows",
+    "ValidationRows",
+    "load",
+]
+
+
+def load(
+    source: Any,
+    section: DataSection | None = None,
+    *,
+    modality: str | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+    **overrides: Any,
+) -> DataSet:
+    """Load data and deal their rows out to train, validation, calibration and test.
+
+    Args:
+        source: A name (`sample`, `digits`, `mnist`, `fashion_mnist`, `cifar10`, `cifar100`,
+            `ecg5000`, `brain_mri`), a folder of pictures, a `.npy`, `.npz`, `.csv` or `.parquet`
+            file, an array `(N, ...)`, a pair `(x, y)`, or a pandas table.
+        section: Size, classes, window, fractions and seed of the split; None takes the defaults.
+        modality: What the rows are: `image`, `features`, `series` or `tokens`; None takes what
+            the source says or looks like.
+        memory_limit: Bytes up to which a role's rows are held in memory.
+        **overrides: Of the section, such as `image_size=32` or `validation=0.2`.
+
+    Returns:
+        The data set. Pictures are uint8 `(height, width, channels)` from 0 to 255, features
+        float32 `(features,)`, series float32 `(time, channels)`, tokens int32 `(time,)`.
+
+    Raises:
+        ZooError: For data that do not exist, cannot be read or cannot be trained on.
+
+    Example:
+        >>> load("sample", validation=0.2)
+        <data sample: image (28, 28, 1), 1600 train, 400 validation, 500 test>
+    """
+    from aezoo.data.find import read
+
+    section = section or DataSection()
+    if overrides:
+        section = validated(DataSection, section.model_dump() | overrides, "load")
+    found = read(source, section, modality, memory_limit)
+    return assemble(found, section, memory_limit)

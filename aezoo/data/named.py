@@ -1,0 +1,206 @@
+"""Data sets that have a name.
+
+Two are embedded: a sample of Fashion-MNIST in this package, the digits in scikit-learn. The others
+are looked for in the folder that the environment variable AEZOO_DATA names, then, where Keras
+knows them, downloaded by Keras.
+"""
+
+import gzip
+import os
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from aezoo.data.source import Part, Source
+from aezoo.errors import ZooError
+
+ENVIRONMENT = "AEZOO_DATA"
+EMBEDDED = ("sample", "digits")
+ALIASES = {"fashion_sample": "sample", "ecg_5000": "ecg5000"}
+
+_FASHION = "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot"
+_CIFAR10 = "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
+_IDX_FILES = {
+    "x_train": "train-images-idx3-ubyte.gz",
+    "y_train": "train-labels-idx1-ubyte.gz",
+    "x_test": "t10k-images-idx3-ubyte.gz",
+    "y_test": "t10k-labels-idx1-ubyte.gz",
+}
+
+
+def _names(text: str) -> dict[int, str]:
+    return dict(enumerate(text.split(", ")))
+
+
+def sample() -> Source:
+    """2,000 training and 500 test pictures of Fashion-MNIST, `(28, 28, 1)` uint8, 10 classes."""
+    with resources.as_file(resources.files("aezoo.data") / "samples/fashion_sample.npz") as path:
+        arrays = _read_npz(path)
+    return Source("sample", "sample", _image_parts(arrays), "image", _names(_FASHION))
+
+
+def digits() -> Source:
+    """1,797 handwritten digits of scikit-learn, `(8, 8, 1)` uint8, 10 classes."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pictures = np.round(bunch.images * (255 / 16)).astype("uint8")[..., None]
+    part = Part(pictures, bunch.target.astype("int64"))
+    note = "The digits' 17 grey levels, 0 to 16, were spread over 0 to 255."
+    return Source("digits", "digits", {"train": part}, "image", _names_of_digits(), [note])
+
+
+def mnist() -> Source:
+    """60,000 training and 10,000 test digits, `(28, 28, 1)` uint8, 10 classes."""
+    arrays = _found_arrays("mnist")
+    return Source("mnist", "mnist", _image_parts(arrays), "image", _names_of_digits())
+
+
+def fashion_mnist() -> Source:
+    """60,000 training and 10,000 test pictures of clothes, `(28, 28, 1)` uint8, 10 classes."""
+    arrays = _found_arrays("fashion_mnist")
+    return Source("fashion_mnist", "fashion_mnist", _image_parts(arrays), "image", _names(_FASHION))
+
+
+def cifar10() -> Source:
+    """50,000 training and 10,000 test photographs, `(32, 32, 3)` uint8, 10 classes."""
+    arrays = _found_arrays("cifar10")
+    return Source("cifar10", "cifar10", _image_parts(arrays), "image", _names(_CIFAR10))
+
+
+def cifar100() -> Source:
+    """50,000 training and 10,000 test photographs, `(32, 32, 3)` uint8, 100 classes."""
+    arrays = _found_arrays("cifar100")
+    return Source("cifar100", "cifar100", _image_parts(arrays), "image")
+
+
+def ecg5000() -> Source:
+    """500 training and 4,500 test heart beats, `(140, 1)` float32; label 1 is normal."""
+    arrays = _found_arrays("ecg5000", "ECG5000.npz")
+    parts = {
+        role: Part(
+            arrays[f"x_{role}"].astype("float32")[..., None], arrays[f"y_{role}"].astype("int64")
+        )
+        for role in ("train", "test")
+    }
+    kinds = {
+        1: "normal",
+        2: "R-on-T premature ventricular contraction",
+        3: "premature ventricular contraction",
+        4: "supraventricular premature or ectopic beat",
+        5: "unclassified beat",
+    }
+    return Source("ecg5000", "ecg5000", parts, "series", kinds)
+
+
+def brain_mri() -> Source:
+    """65 axial slices of an averaged brain, `(96, 112, 1)` uint8, with masks of 4 tissues.
+
+    Neighbouring slices are alike, so the roles are slabs: slices up to 35 train, 36 to 41
+    validate, 49 and above test; 42 to 48 separate validation from test and are not used.
+    """
+    arrays = _found_arrays("brain_mri", "mni_axial_96x112.npz")
+    slabs = {"train": (0, 36), "validation": (36, 42), "test": (49, len(arrays["image"]))}
+    parts = {
+        role: Part(
+            arrays["image"][a:b, ..., None],
+            targets=arrays["label"][a:b],
+            index=np.arange(a, b),
+        )
+        for role, (a, b) in slabs.items()
+    }
+    tissues = {0: "background", 1: "CSF", 2: "grey matter", 3: "white matter"}
+    note = "Slices 42 to 48 are not used: they keep validation and test apart."
+    return Source("brain_mri", "brain_mri", parts, "image", tissues, [note])
+
+
+LOADERS = {
+    loader.__name__: loader
+    for loader in (
+        sample,
+        digits,
+        mnist,
+        fashion_mnist,
+        cifar10,
+        cifar100,
+        ecg5000,
+        brain_mri,
+    )
+}
+
+
+def known_name(text: str) -> str | None:
+    """Return the canonical name of a data set, in any spelling with - or _, or None.
+
+    Example:
+        >>> known_name("Fashion-MNIST"), known_name("fashion_sample"), known_name("photos")
+        ('fashion_mnist', 'sample', None)
+    """
+    name = text.strip().lower().replace("-", "_").replace(" ", "_")
+    name = ALIASES.get(name, name)
+    return name if name in LOADERS else None
+
+
+def _names_of_digits() -> dict[int, str]:
+    return {digit: str(digit) for digit in range(10)}
+
+
+def _image_parts(arrays: dict[str, np.ndarray]) -> dict[str, Part]:
+    parts = {}
+    for role in ("train", "test"):
+        x, y = arrays[f"x_{role}"], arrays[f"y_{role}"]
+        parts[role] = Part(x[..., None] if x.ndim == 3 else x, y.reshape(-1).astype("int64"))
+    return parts
+
+
+def _found_arrays(name: str, file: str | None = None) -> dict[str, np.ndarray]:
+    """Return the arrays of a data set from AEZOO_DATA, else from Keras."""
+    root = os.environ.get(ENVIRONMENT)
+    folder = Path(root) / name if root else None
+    if folder is not None and folder.is_dir():
+        archive = folder / (file or f"{name}.npz")
+        if archive.is_file():
+            return _read_npz(archive)
+        if all((folder / idx).is_file() for idx in _IDX_FILES.values()):
+            return {key: _read_idx(folder / idx) for key, idx in _IDX_FILES.items()}
+    where = f"{folder} holds no such data" if folder else f"{ENVIRONMENT} is not set"
+    why = where
+    if name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
+        import keras
+
+        try:
+            train, test = getattr(keras.datasets, name).load_data()
+        except Exception as error:  # whatever a download may raise
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            why = f"{where}, and the download failed ({reason[0][:120]})"
+        else:
+            return dict(zip(_IDX_FILES, (*train, *test), strict=True))
+    raise ZooError(
+        f"The data set {name} was not found: {why}.",
+        received=name,
+        do=f"Put it into a folder {name} below the folder that {ENVIRONMENT} names, "
+        f"or use embedded data: {', '.join(EMBEDDED)}.",
+    )
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except Exception as error:  # zip, zlib, header and value errors alike
+        raise ZooError(
+            f"{path} cannot be read: {error}.", do="Fetch the file again; it is damaged."
+        ) from None
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """Read one file of the MNIST format: magic number, sizes, then bytes."""
+    try:
+        data = gzip.decompress(path.read_bytes())
+        sizes = np.frombuffer(data, ">u4", count=data[3], offset=4).astype(int)
+        return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(sizes).copy()
+    except (OSError, EOFError, ValueError, IndexError) as error:
+        raise ZooError(
+            f"{path} cannot be read: {error}.", do="Fetch the file again; it is damaged."
+        ) from None
