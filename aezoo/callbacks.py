@@ -156,16 +156,17 @@ class ProgressBar(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Show the epoch."""
         rate = self.rows / (time.perf_counter() - self._started)
-        terms = "  ".join(
-            f"{name} {value:.4g}"
-            for name, value in (logs or {}).items()
-            if name in ("loss", "val_loss") or not name.startswith(("val_", "learning"))
-        )
+        logs = logs or {}
+        shown = [n for n in logs if n == "val_loss" or not n.startswith(("val_", "learning"))]
+        if sum(name.endswith("loss") and name != "val_loss" for name in shown) == 2:
+            shown = [n for n in shown if n in ("loss", "val_loss") or not n.endswith("loss")]
+        terms = "  ".join(f"{name} {logs[name]:.4g}" for name in shown)
         text = f"{terms}  {rate:,.0f} rows/s"
         if self._bar:
             self._bar.update(self._task, completed=epoch + 1, terms=text)
         else:
-            self.console.print(f"epoch {epoch + 1}/{self.epochs}  {text}", highlight=False)
+            line = f"epoch {epoch + 1}/{self.epochs}  {text}"
+            self.console.print(line, highlight=False, soft_wrap=True)
 
     def on_train_end(self, logs=None):
         """Leave the finished bar on the screen."""

@@ -15,6 +15,8 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.constant(1.0) + 1.0  # the first operation prints as well
+    # Models of many shapes in one process are no mistake, so retracing needs no warning.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
 

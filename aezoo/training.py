@@ -153,7 +153,7 @@ def train(
     try:
         model = _prepare_model(resolved, dataset, model, out if resume else None)
         for note in dataset.notes:
-            console.print(note, style="dim", highlight=False)
+            console.print(note, style="dim", highlight=False, soft_wrap=True)
         return _fit(model, resolved, dataset, out, state, callbacks, console)
     finally:
         keras.mixed_precision.set_global_policy("float32")
@@ -228,7 +228,7 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
 
 
 def _recompile(model, entry: Entry) -> None:
-    from aezoo.autoencoder import compile_for
+    from aezoo.zoo_model import compile_for
 
     compile_for(model, entry.train)
 

@@ -380,3 +380,4 @@ def compile_for(model: ZooModel, recipe: TrainSection) -> None:
         jit_compile=recipe.jit,
         steps_per_execution=recipe.steps_per_execution or 1,
     )
+    model.optimizer.build(model.trainable_variables)  # else a saved model would lack its state
