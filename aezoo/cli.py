@@ -75,17 +75,19 @@ def list_command(
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
 ) -> None:
     """List the zoo."""
-    from aezoo.registry import find, list_models
+    from aezoo.registry import listings
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("name", "task", "data", "parameters", "what it is"):
         table.add_column(column, justify="right" if column == "parameters" else "left")
-    names = list_models(pattern, task=task)
-    for name in names:
-        entry = find(name)
-        size = f"{entry.expect.trainable_parameters:,}" if entry.expect else ""
-        table.add_row(f"[bold]{name}[/]", entry.task, entry.modality, size, entry.title)
-    if not names:
+    found = listings(pattern, task=task)
+    for listing in found:
+        values = listing.values
+        size = f"{listing.parameters:,}" if listing.parameters else ""
+        table.add_row(
+            f"[bold]{listing.name}[/]", values["task"], values["modality"], size, values["title"]
+        )
+    if not found:
         raise ZooError("No name matches this pattern.", received=pattern, do="Run `aezoo list`.")
     out.print(table)
 

@@ -13,6 +13,7 @@ import pydantic
 import yaml
 
 from aezoo.errors import ZooError, closest_match
+from aezoo.yaml_text import parse_yaml
 
 SCHEMA_VERSION = 1
 
@@ -23,7 +24,8 @@ Modality = Literal["image", "features", "series", "tokens"]
 class Section(pydantic.BaseModel):
     """A part of an entry: unknown keys are errors, values do not change."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    # Building the validators takes longer than listing the zoo, which needs none.
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class DataSection(Section):
@@ -128,42 +130,6 @@ class Entry(Section):
     def to_yaml(self) -> str:
         """Return the whole entry, defaults included, as YAML that `parse_entry` reads back."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML's safe loader, except that a key given twice is an error."""
-
-
-def _mapping_with_unique_keys(loader, node, deep=False):
-    seen = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise ZooError(
-                f"Line {key_node.start_mark.line + 1} gives a key a second time.",
-                received=key,
-                do="Keep one of the two.",
-            )
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep)
-
-
-_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:map", _mapping_with_unique_keys)
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """Parse YAML text; `where` names the file in the error of a broken one."""
-    try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)  # a safe loader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ZooError(
-            f"{where}{line} is not valid YAML: {getattr(error, 'problem', error)}.",
-            do="Check the indentation and quotes there.",
-        ) from None
-    except ZooError as error:
-        raise ZooError(f"{where}: {error.what}", received=error.received, do=error.do) from None
 
 
 def parse_entry(text: str, where: str) -> Entry:

@@ -3,6 +3,7 @@
 Listing and describing read YAML alone; TensorFlow is imported by `build` only.
 """
 
+import dataclasses
 import fnmatch
 import importlib
 import importlib.util
@@ -10,17 +11,51 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pydantic
-
-from aezoo.config import SCHEMA_VERSION, Entry, parse_entry, read_entry, validated
 from aezoo.errors import ZooError, closest_match
+from aezoo.yaml_text import parse_yaml
 
-_registered: dict[str, Entry] = {}  # by the decorator, in this process
+if TYPE_CHECKING:  # pydantic's classes take longer to make than the list takes to print
+    from aezoo.config import Entry
+
+
+@dataclasses.dataclass
+class Listing:
+    """What the list of the zoo shows of an entry; the rest is checked when it is asked for.
+
+    Attributes:
+        name: Of the entry.
+        values: The keys of its YAML as they stand.
+        where: The file, for errors.
+    """
+
+    name: str
+    values: dict[str, Any]
+    where: str
+
+    @cached_property
+    def entry(self) -> "Entry":
+        """The checked entry."""
+        from aezoo.config import Entry, validated
+
+        return validated(Entry, self.values, self.where)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and its aliases."""
+        return (self.name, *self.values.get("aliases", ()))
+
+    @property
+    def parameters(self) -> int | None:
+        """Trainable parameters, if the entry states them."""
+        return self.values.get("expect", {}).get("trainable_parameters")
+
+
+_registered: dict[str, Listing] = {}  # by the decorator, in this process
 
 
 def _key(name: str) -> str:
@@ -35,9 +70,9 @@ def _packages() -> Iterator[str]:
 
 
 @cache
-def _shipped() -> dict[str, Entry]:
+def _shipped() -> dict[str, Listing]:
     """Return every YAML entry of this package and of installed `aezoo.zoo` packages, by name."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, Listing] = {}
     for package in _packages():
         try:
             files = sorted(resources.files(package).iterdir(), key=lambda f: f.name)
@@ -48,28 +83,37 @@ def _shipped() -> dict[str, Entry]:
             ) from None
         for file in files:
             if file.name.endswith((".yaml", ".yml")):
-                entry = parse_entry(file.read_text(encoding="utf-8"), f"{package}/{file.name}")
-                _add(entries, entry, f"{package}/{file.name}")
+                where = f"{package}/{file.name}"
+                _add(entries, _listing(file.read_text(encoding="utf-8"), where))
     return entries
 
 
-def _add(entries: dict[str, Entry], entry: Entry, where: str) -> None:
-    taken = {_key(word): e.name for e in entries.values() for word in (e.name, *e.aliases)}
-    for word in (entry.name, *entry.aliases):
+def _listing(text: str, where: str) -> Listing:
+    values = parse_yaml(text, where)
+    if not isinstance(values, dict) or not isinstance(values.get("name"), str):
+        from aezoo.config import parse_entry
+
+        parse_entry(text, where)  # says what is wrong
+    return Listing(values["name"], values, where)
+
+
+def _add(entries: dict[str, Listing], new: Listing) -> None:
+    taken = {_key(word): e.name for e in entries.values() for word in e.names}
+    for word in new.names:
         if _key(word) in taken:
             raise ZooError(
-                f"{where} uses a name that the entry {taken[_key(word)]!r} has already.",
+                f"{new.where} uses a name that the entry {taken[_key(word)]!r} has already.",
                 received=word,
                 do="Choose another name.",
             )
-    entries[entry.name] = entry
+    entries[new.name] = new
 
 
-def _entries() -> dict[str, Entry]:
+def _entries() -> dict[str, Listing]:
     return _shipped() | _registered
 
 
-def find(name: str) -> Entry:
+def find(name: "str | Entry") -> "Entry":
     """Return the entry of this name.
 
     Args:
@@ -83,25 +127,29 @@ def find(name: str) -> Entry:
         >>> find("Vanilla_AE").name
         'vallina_ae'
     """
-    if isinstance(name, Entry):
-        return name
     if not isinstance(name, str):
+        from aezoo.config import Entry
+
+        if isinstance(name, Entry):
+            return name
         raise ZooError("A model is named by a string.", received=name, do="See `aezoo list`.")
     if name.endswith((".yaml", ".yml")):
         return _entry_of_file(Path(name))
     entries = _entries()
-    by_key = {_key(word): e for e in entries.values() for word in (e.name, *e.aliases)}
+    by_key = {_key(word): e for e in entries.values() for word in e.names}
     if _key(name) in by_key:
-        return by_key[_key(name)]
+        return by_key[_key(name)].entry
     raise ZooError(
         "There is no zoo entry of this name.",
         received=name,
-        closest=closest_match(name, [w for e in entries.values() for w in (e.name, *e.aliases)]),
+        closest=closest_match(name, [word for e in entries.values() for word in e.names]),
         do="Run `aezoo list` to see all names, or give the path of a YAML file.",
     )
 
 
-def _entry_of_file(path: Path) -> Entry:
+def _entry_of_file(path: Path) -> "Entry":
+    from aezoo.config import read_entry
+
     entry = read_entry(path)
     module, _, class_name = entry.builder.partition(":")
     beside = path.resolve().parent / f"{module}.py"
@@ -121,12 +169,22 @@ def list_models(
             `segmentation`).
         pretrained: Only entries with (True) or without (False) published weights.
 
+    Raises:
+        ZooError: For an unknown task.
+
     Example:
         >>> list_models("conv*")
         ['conv_ae', 'conv_vae']
     """
-    entries = _entries()
-    tasks = sorted({e.task for e in entries.values()})
+    return [listing.name for listing in listings(pattern, task=task, pretrained=pretrained)]
+
+
+def listings(
+    pattern: str = "*", *, task: str | None = None, pretrained: bool | None = None
+) -> list[Listing]:
+    """Return what `list_models` names, with what a list shows of each."""
+    entries = _entries().values()
+    tasks = sorted({e.values.get("task", "") for e in entries})
     if task is not None and task not in tasks:
         raise ZooError(
             "No entry has this task.",
@@ -134,19 +192,20 @@ def list_models(
             closest=closest_match(task, tasks),
             do=f"Tasks: {', '.join(tasks)}.",
         )
-    return sorted(
-        e.name
-        for e in entries.values()
-        if any(fnmatch.fnmatch(w.lower(), pattern.lower()) for w in (e.name, *e.aliases))
-        and (task is None or e.task == task)
-        and (pretrained is None or bool(e.weights) == pretrained)
-    )
+    chosen = [
+        e
+        for e in entries
+        if any(fnmatch.fnmatch(word.lower(), pattern.lower()) for word in e.names)
+        and (task is None or e.values.get("task") == task)
+        and (pretrained is None or bool(e.values.get("weights")) == pretrained)
+    ]
+    return sorted(chosen, key=lambda e: e.name)
 
 
 class Description:
     """An entry in words; print it, or read `.entry`."""
 
-    def __init__(self, entry: Entry):
+    def __init__(self, entry: "Entry"):
         self.entry = entry
 
     def __repr__(self) -> str:
@@ -197,6 +256,7 @@ def register(name: str, **fields: Any) -> Callable[[type], type]:
     Raises:
         ZooError: If the name is taken or a field is wrong.
     """
+    from aezoo.config import SCHEMA_VERSION
 
     def decorate(builder: type) -> type:
         first_line = (inspect.getdoc(builder) or name).splitlines()[0]
@@ -209,11 +269,11 @@ def register(name: str, **fields: Any) -> Callable[[type], type]:
             "modality": "image",
             "builder": f"{builder.__module__}:{builder.__qualname__}",
         }
-        entry = validated(Entry, values | fields, f"register({name!r})")
-        if _registered.get(name, entry).builder != entry.builder or name in _shipped():
-            _add(dict(_entries()), entry, f"register({name!r})")
-        _registered[name] = entry  # a notebook cell that is run again replaces its own entry
-        _decorated[entry.builder] = builder
+        new = Listing(name, values | fields, f"register({name!r})")
+        others = {n: e for n, e in _entries().items() if n != name or n in _shipped()}
+        _add(others, new)
+        _decorated[new.entry.builder] = builder
+        _registered[name] = new  # a notebook cell that is run again replaces its own entry
         return builder
 
     return decorate
@@ -222,7 +282,7 @@ def register(name: str, **fields: Any) -> Callable[[type], type]:
 _decorated: dict[str, type] = {}
 
 
-def builder_of(entry: Entry) -> type:
+def builder_of(entry: "Entry") -> type:
     """Import and return the model class that an entry names."""
     if entry.builder in _decorated:
         return _decorated[entry.builder]
@@ -276,6 +336,10 @@ def checked_arguments(builder: type, values: dict[str, Any], where: str) -> dict
     Raises:
         ZooError: For an argument that the builder does not take or a value of the wrong type.
     """
+    import pydantic
+
+    from aezoo.config import validated
+
     fields = {}
     for parameter in list(inspect.signature(builder.__init__).parameters.values())[1:]:
         annotation = parameter.annotation
@@ -330,7 +394,7 @@ def build(
     return build_entry(entry, seed=seed)
 
 
-def build_entry(entry: Entry, *, seed: int | None = None):
+def build_entry(entry: "Entry", *, seed: int | None = None):
     """Build and compile the model of a resolved entry; see `build`."""
     builder = builder_of(entry)
     arguments = checked_arguments(builder, entry.args, entry.name)
