@@ -1,0 +1,229 @@
+"""Variational autoencoders: a distribution over codes, and new rows from noise.
+
+    q(z | x) = N(mean(x), diag exp(log_variance(x))),   p(z) = N(0, I)
+    loss = -log p(x | z) + kl_weight * KL( q(z | x) || p(z) ),   z ~ q(z | x)
+
+Both terms are in nats per example: summed over values, or over the code, and averaged over the
+batch; with `kl_weight=1` the loss is the negative evidence lower bound (ELBO) of log p(x).
+
+Sources: Kingma & Welling, "Auto-encoding variational Bayes" (2014); Higgins et al., "beta-VAE"
+(2017), for a weight other than 1.
+"""
+
+from typing import Annotated, Literal
+
+import keras
+from keras import ops
+from pydantic import Field
+
+from aezoo.autoencoder import Autoencoder
+from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
+from aezoo.layers.sampling import GaussianSampling
+from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl
+from aezoo.models.conv import Width, conv_decoder, conv_encoder
+from aezoo.models.dense import dense_decoder
+
+EVALUATION_SEED = 0  # evaluation draws alike each time
+
+Likelihood = Literal["bernoulli", "gaussian"]
+Scale = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class VAE(Autoencoder):
+    """What all variational autoencoders share; a variant gives the two networks.
+
+    Training draws z afresh, `evaluate` draws it with a fixed seed (so that its loss estimates the
+    negative ELBO, and repeats), and `call`, `predict` and the endpoints use the posterior mean.
+    A `compile(loss=...)` of one's own replaces the reconstruction term and leaves the KL term.
+
+    Args:
+        encoder: (B, *input_shape) -> mean and log-variance of q(z | x), each (B, D).
+        decoder: (B, D) -> (B, *input_shape).
+        likelihood: `bernoulli` for values in [0, 1], `gaussian` for real ones.
+        scale: Standard deviation of the Gaussian likelihood, in model units.
+        kl_weight: Multiplies the KL term; 1 is the ELBO.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        likelihood: Likelihood,
+        scale: float,
+        kl_weight: float,
+    ):
+        bernoulli = likelihood == "bernoulli"
+        super().__init__(
+            encoder=encoder,
+            decoder=decoder,
+            output_range="unit" if bernoulli else "real",
+            loss=BernoulliNLL() if bernoulli else GaussianNLL(scale),
+            terms=("kl_loss",),
+        )
+        self.kl_weight = kl_weight
+        self.sampling = GaussianSampling()
+
+    def call(self, x, training=False):
+        """Return the reconstruction of `x`, both `(B, *input_shape)`; adds the KL term."""
+        mean, log_variance = self.encoder(x, training=training)  # (B, D) each
+        self.add_term("kl_loss", ops.mean(gaussian_kl(mean, log_variance)), self.kl_weight)
+        if self._evaluating:
+            z = self.sampling.draw(mean, log_variance, EVALUATION_SEED)
+        else:
+            z = self.sampling(mean, log_variance, training=training)  # (B, D)
+        return self.decoder(z, training=training)
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one code."""
+        return tuple(self.decoder.input_shape[1:])
+
+    def codes(self, x):
+        """Return the posterior: `latent`, its mean, and `latent_log_variance`, each (B, D)."""
+        mean, log_variance = self.encoder(x, training=False)
+        return {"latent": mean, "latent_log_variance": log_variance}
+
+    def code_specs(self) -> tuple[TensorSpec, ...]:
+        """Return the specs of what `codes` gives."""
+        log_variance = TensorSpec(
+            "latent_log_variance",
+            self.latent_shape,
+            axes=("latent",),
+            description="Log-variance of the posterior.",
+        )
+        return (self.latent_spec(), log_variance)
+
+    def make_endpoints(self) -> list[Endpoint]:
+        """Return the base class's endpoints and `generate`."""
+        return [*super().make_endpoints(), self._generate_endpoint()]
+
+    def _generate_endpoint(self) -> Endpoint:
+        noise = TensorSpec(
+            "noise",
+            self.latent_shape,
+            axes=("latent",),
+            low=-3.0,
+            high=3.0,
+            description="Draws from N(0, I).",
+        )
+        rows = TensorSpec(
+            self.input_name,
+            self.input_shape,
+            axes=self.input_spec_of().axes,
+            unit_scale=self.preprocessing.unit_scale,
+            description="A new row: the mean of p(x | z), in user units.",
+        )
+
+        def generate(inputs):
+            x = self.decoder(inputs["noise"], training=False)
+            return {rows.name: self.preprocessing.invert(x)}
+
+        return Endpoint(EndpointSpec("generate", (noise,), (rows,), "New rows."), generate)
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class DenseVAE(VAE):
+    """A fully connected variational autoencoder, any input shape.
+
+    Args:
+        input_shape: Shape of one row; pictures and series are flattened inside.
+        hidden: Widths of the encoder's layers; the decoder mirrors them.
+        latent_dim: Width of the code.
+        likelihood: `bernoulli` for values in [0, 1], `gaussian` for real ones.
+        scale: Standard deviation of the Gaussian likelihood, in model units.
+        kl_weight: Multiplies the KL term; 1 is the ELBO.
+        activation: Of the hidden layers.
+
+    Example:
+        >>> model = DenseVAE(input_shape=(6,), hidden=(8,), latent_dim=2, likelihood="gaussian")
+        >>> [endpoint.name for endpoint in model.endpoints]
+        ['reconstruct', 'encode', 'decode', 'score', 'generate']
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[Width, ...] = (28, 28, 1),
+        hidden: tuple[Width, ...] = (512,),
+        latent_dim: Width = 5,
+        likelihood: Likelihood = "bernoulli",
+        scale: Scale = 1.0,
+        kl_weight: Weight = 1.0,
+        activation: str = "relu",
+    ):
+        output = _output_activation(likelihood)
+        super().__init__(
+            encoder=dense_posterior(input_shape, hidden, latent_dim, activation),
+            decoder=dense_decoder(input_shape, hidden, latent_dim, activation, output),
+            likelihood=likelihood,
+            scale=scale,
+            kl_weight=kl_weight,
+        )
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class ConvVAE(VAE):
+    """A convolutional variational autoencoder for pictures (H, W, C) and series (T, C).
+
+    Args:
+        input_shape: `(H, W, C)` or `(T, C)`, any size.
+        filters: Channels per level; each level halves the size.
+        latent_dim: Width of the code.
+        likelihood: `bernoulli` for values in [0, 1], `gaussian` for real ones.
+        scale: Standard deviation of the Gaussian likelihood, in model units.
+        kl_weight: Multiplies the KL term; 1 is the ELBO.
+        kernel_size: Of every convolution.
+        activation: Of every convolution but the last.
+
+    Example:
+        >>> ConvVAE(input_shape=(27, 31, 3), latent_dim=4).latent_shape
+        (4,)
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[Width, ...] = (28, 28, 1),
+        filters: tuple[Width, ...] = (32, 64),
+        latent_dim: Width = 16,
+        likelihood: Likelihood = "bernoulli",
+        scale: Scale = 1.0,
+        kl_weight: Weight = 1.0,
+        kernel_size: Width = 3,
+        activation: str = "relu",
+    ):
+        output = _output_activation(likelihood)
+        super().__init__(
+            encoder=conv_posterior(input_shape, filters, latent_dim, kernel_size, activation),
+            decoder=conv_decoder(input_shape, filters, latent_dim, kernel_size, activation, output),
+            likelihood=likelihood,
+            scale=scale,
+            kl_weight=kl_weight,
+        )
+
+
+def dense_posterior(input_shape, hidden, latent_dim, activation):
+    """(B, *input_shape) -> mean and log-variance, (B, D) each."""
+    x = keras.Input(input_shape)
+    h = keras.layers.Flatten()(x) if len(input_shape) > 1 else x  # (B, H*W*C)
+    for width in hidden:
+        h = keras.layers.Dense(width, activation)(h)
+    return keras.Model(x, posterior_heads(h, latent_dim), name="encoder")
+
+
+def conv_posterior(input_shape, filters, latent_dim, kernel_size, activation):
+    """(B, H, W, C) -> mean and log-variance, (B, D) each."""
+    trunk = conv_encoder(input_shape, filters, None, kernel_size, activation)
+    x = keras.Input(input_shape)
+    h = keras.layers.Flatten()(trunk(x))  # (B, H'/2^n * W'/2^n * F)
+    return keras.Model(x, posterior_heads(h, latent_dim), name="encoder")
+
+
+def posterior_heads(h, latent_dim):
+    """Return mean and log-variance of q(z | x) in float32, whatever the precision before."""
+    mean = keras.layers.Dense(latent_dim, dtype="float32", name="latent")(h)
+    log_variance = keras.layers.Dense(latent_dim, dtype="float32", name="log_variance")(h)
+    return [mean, log_variance]
+
+
+def _output_activation(likelihood):
+    return "sigmoid" if likelihood == "bernoulli" else "linear"
