@@ -113,6 +113,10 @@ class ZooModel(keras.Model):
         """
         raise ZooError(f"{self.name} needs a target.", do="Call fit(x, y).")
 
+    def example_targets(self, x):
+        """Return targets to try rows on, None where `target_of` knows them; the checks ask."""
+        return None
+
     def prepare_targets(self, y):
         """Return targets of a data set as the loss takes them; labels need no change."""
         return y
