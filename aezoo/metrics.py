@@ -1,6 +1,313 @@
-"""Metrics by name."""
+"""How good an answer is: mse, psnr and ssim of reconstructions, Dice and IoU of masks.
+
+The three functions take NumPy arrays and answer one number per row. The two classes are Keras
+metrics for `compile`; they count all pixels of an epoch together.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from aezoo.errors import ZooError, closest_match
+
+# ---- reconstructions, one number per row ----
+
+_CHUNK = 512  # rows that `ssim` holds in float64 at once
 
 
-def get(name: str):
-    """Return the metric that a recipe means by this name."""
+def _pair(target, answer) -> tuple[np.ndarray, np.ndarray]:
+    target, answer = np.asarray(target), np.asarray(answer)
+    if target.shape != answer.shape:
+        raise ZooError(
+            "The two arrays have different shapes.",
+            received=(target.shape, answer.shape),
+            do="Give the rows and their reconstructions in the same order and shape.",
+        )
+    return target, answer
+
+
+def mse(target, answer) -> np.ndarray:
+    """Mean squared error of each row, in squared model units.
+
+        (1/n) sum_i (x_i - y_i)^2
+
+    Args:
+        target: `(N, ...)`.
+        answer: Of the same shape.
+
+    Returns:
+        `(N,)`, float64.
+
+    Raises:
+        ZooError: If the shapes differ.
+
+    Example:
+        >>> mse(np.zeros((2, 4)), np.full((2, 4), 0.5)).tolist()
+        [0.25, 0.25]
+    """
+    target, answer = _pair(target, answer)
+    squared = np.square(np.subtract(target, answer, dtype="float64"))
+    return squared.reshape(len(squared), -1).mean(axis=1)
+
+
+def psnr(target, answer) -> np.ndarray:
+    """Peak signal-to-noise ratio of each row, in decibels; infinite where nothing differs.
+
+        10 log10(1 / mse)                                  (data range 1, which model units have)
+
+    Args:
+        target: `(N, ...)` in model units.
+        answer: Of the same shape.
+
+    Returns:
+        `(N,)`, float64.
+
+    Raises:
+        ZooError: If the shapes differ.
+
+    Example:
+        >>> psnr(np.zeros((1, 4)), np.full((1, 4), 0.1)).round(6).tolist()
+        [20.0]
+    """
+    with np.errstate(divide="ignore"):
+        return -10.0 * np.log10(mse(target, answer))
+
+
+def ssim(target, answer) -> np.ndarray:
+    """Structural similarity of each row, from -1 to 1; 1 where nothing differs.
+
+        (2 m_x m_y + C1) (2 s_xy + C2) / ((m_x^2 + m_y^2 + C1) (s_x^2 + s_y^2 + C2))
+
+    averaged over the places where the window fits whole, then over channels. The window is an
+    11x11 Gaussian of sigma 1.5; C1 = 0.01^2, C2 = 0.03^2 for data range 1. Pictures with a side
+    below 11 get the largest odd window that fits. Source: Wang, Bovik, Sheikh & Simoncelli, "Image
+    quality assessment: from error visibility to structural similarity" (2004).
+
+    Args:
+        target: `(N, H, W, C)` in model units.
+        answer: Of the same shape.
+
+    Returns:
+        `(N,)`, float64.
+
+    Raises:
+        ZooError: If the shapes differ or are no pictures.
+
+    Example:
+        >>> ssim(np.zeros((1, 12, 12, 1)), np.ones((1, 12, 12, 1))).round(6).tolist()
+        [0.0001]
+    """
+    target, answer = _pair(target, answer)
+    if target.ndim != 4 or min(target.shape[1:3], default=0) < 1:
+        raise ZooError(
+            "ssim compares pictures.", received=target.shape, do="Give arrays (N, H, W, C)."
+        )
+    side = min(11, *target.shape[1:3])
+    window = _gaussian(side - (side + 1) % 2)
+    starts = range(0, len(target), _CHUNK)
+    parts = [_ssim(target[i : i + _CHUNK], answer[i : i + _CHUNK], window) for i in starts]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _gaussian(size: int, sigma: float = 1.5) -> np.ndarray:
+    """One axis of the window; its outer product with itself sums to 1."""
+    distance = np.arange(size) - (size - 1) / 2
+    weights = np.exp(-np.square(distance) / (2 * sigma**2))
+    return weights / weights.sum()
+
+
+def _smooth(x: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Weighted means over all whole windows: (N, H, W, C) -> (N, H-s+1, W-s+1, C)."""
+    size = len(window)
+    height, width = x.shape[1] - size + 1, x.shape[2] - size + 1
+    rows = sum(w * x[:, k : k + height] for k, w in enumerate(window))
+    return sum(w * rows[:, :, k : k + width] for k, w in enumerate(window))
+
+
+def _ssim(x: np.ndarray, y: np.ndarray, window: np.ndarray) -> np.ndarray:
+    c1, c2 = 0.01**2, 0.03**2
+    x, y = x.astype("float64"), y.astype("float64")
+    mean_x, mean_y = _smooth(x, window), _smooth(y, window)
+    variance_x = _smooth(x * x, window) - mean_x**2
+    variance_y = _smooth(y * y, window) - mean_y**2
+    covariance = _smooth(x * y, window) - mean_x * mean_y
+    likeness = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    likeness /= (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    return likeness.reshape(len(x), -1).mean(axis=1)
+
+
+# ---- masks, all pixels of an epoch together ----
+
+
+def masks_of(probabilities):
+    """Return the most probable class of each pixel: (B, H, W, C) -> (B, H, W), int32.
+
+    One channel is the probability of class 1, and above one half it is class 1. The lowest class
+    wins a tie. It is a comparison or a top-k, because an argmax of floats becomes a broken ONNX
+    file without a word.
+
+    Example:
+        >>> masks_of(np.array([[[[0.2, 0.5, 0.3], [0.4, 0.2, 0.4]]]], "float32")).numpy().tolist()
+        [[[1, 0]]]
+    """
+    if probabilities.shape[-1] == 1:
+        return ops.cast(ops.squeeze(probabilities, -1) > 0.5, "int32")
+    _, classes = ops.top_k(probabilities, 1)
+    return ops.cast(ops.squeeze(classes, -1), "int32")
+
+
+class MaskMetric(keras.metrics.Metric):
+    """Counts, over all pixels seen, of each true class that was answered as each class.
+
+    Args:
+        classes: Channels of the answer: 1 for a binary mask, else the number of classes.
+        name: What it is logged as.
+        dtype: Of the result.
+    """
+
+    def __init__(self, classes: int, name: str | None = None, dtype: str | None = None):
+        super().__init__(name=name, dtype=dtype)
+        self.classes = classes
+        size = max(classes, 2)
+        # float64 counts exactly up to 2^53 pixels; float32 would stop at 2^24.
+        self.counts = self.add_variable((size, size), "zeros", dtype="float64", name="counts")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Count a batch.
+
+        Args:
+            y_true: Integer masks, `(B, H, W)` or `(B, H, W, 1)`.
+            y_pred: Probabilities `(B, H, W, classes)`, or masks of an integer dtype.
+            sample_weight: `(B,)`: each row's pixels count as often.
+        """
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        if "int" not in keras.backend.standardize_dtype(y_pred.dtype):
+            y_pred = masks_of(y_pred)
+        size = self.counts.shape[0]
+        rows = ops.shape(y_true)[0]
+        truth = ops.one_hot(ops.cast(ops.reshape(y_true, (rows, -1)), "int32"), size)  # (B, P, C)
+        answer = ops.one_hot(ops.cast(ops.reshape(y_pred, (rows, -1)), "int32"), size)
+        counts = ops.matmul(ops.transpose(truth, (0, 2, 1)), answer)  # (B, C, C)
+        counts = ops.cast(counts, "float64")
+        if sample_weight is not None:
+            weight = ops.cast(ops.reshape(sample_weight, (rows, 1, 1)), "float64")
+            counts = counts * weight
+        self.counts.assign_add(ops.sum(counts, axis=0))
+
+    def _overlaps(self):
+        """Return pixels right, true and answered, per class; of class 1 alone if binary."""
+        counts = ops.convert_to_tensor(self.counts)
+        first = 1 if self.classes == 1 else 0
+        right, true, answered = ops.diagonal(counts), ops.sum(counts, 1), ops.sum(counts, 0)
+        return right[first:], true[first:], answered[first:]
+
+    def per_class(self) -> np.ndarray:
+        """Return the value of each class, `(classes,)`; NaN for a class that never occurred."""
+        numerator, denominator = (ops.convert_to_numpy(part) for part in self._ratio())
+        with np.errstate(invalid="ignore"):
+            return numerator / denominator
+
+    def result(self):
+        """Return the mean over the classes that occurred in truth or answer; 0 if none did."""
+        numerator, denominator = self._ratio()
+        values = numerator / ops.maximum(denominator, 1e-12)
+        occurred = ops.cast(denominator > 0, "float64")
+        mean = ops.sum(values * occurred) / ops.maximum(ops.sum(occurred), 1.0)
+        return ops.cast(mean, self.dtype)
+
+    def get_config(self):
+        """Return the arguments."""
+        return {"classes": self.classes, "name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class Dice(MaskMetric):
+    """Dice coefficient of masks, pooled over all pixels, mean over classes; from 0 to 1.
+
+        2 |T and A| / (|T| + |A|)                        T true pixels of a class, A answered ones
+
+    With one class it is that of class 1 (the foreground) alone.
+
+    Args:
+        classes: Channels of the answer: 1 for a binary mask, else the number of classes.
+        name: What it is logged as.
+        dtype: Of the result.
+
+    Example:
+        >>> dice = Dice(classes=1)
+        >>> dice.update_state(np.array([[[1, 1, 0]]]), np.array([[[1, 0, 0]]]))
+        >>> round(float(dice.result()), 4)
+        0.6667
+    """
+
+    def __init__(self, classes: int, name: str = "dice", dtype: str | None = None):
+        super().__init__(classes, name, dtype)
+
+    def _ratio(self):
+        right, true, answered = self._overlaps()
+        return 2.0 * right, true + answered
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class MeanIoU(MaskMetric):
+    """Intersection over union of masks, pooled over all pixels, mean over classes; from 0 to 1.
+
+        |T and A| / |T or A|                             T true pixels of a class, A answered ones
+
+    With one class it is that of class 1 (the foreground) alone.
+
+    Args:
+        classes: Channels of the answer: 1 for a binary mask, else the number of classes.
+        name: What it is logged as.
+        dtype: Of the result.
+
+    Example:
+        >>> iou = MeanIoU(classes=1)
+        >>> iou.update_state(np.array([[[1, 1, 0]]]), np.array([[[1, 0, 0]]]))
+        >>> float(iou.result())
+        0.5
+    """
+
+    def __init__(self, classes: int, name: str = "mean_iou", dtype: str | None = None):
+        super().__init__(classes, name, dtype)
+
+    def _ratio(self):
+        right, true, answered = self._overlaps()
+        return right, true + answered - right
+
+
+_OF_MASKS = {"dice": Dice, "mean_iou": MeanIoU}
+
+
+def get(name: str, classes: int | None = None):
+    """Return the metric of this name, of ours or of Keras'.
+
+    Args:
+        name: `dice`, `mean_iou`, or a name that Keras knows; the latter is returned as it is,
+            because Keras chooses among its variants by the shapes it sees.
+        classes: Channels of a segmenter's answer; None for other models.
+
+    Raises:
+        ZooError: For an unknown name, or a metric of masks where there are none.
+
+    Example:
+        >>> get("dice", classes=4).name
+        'dice'
+    """
+    if name in _OF_MASKS and classes is not None:
+        return _OF_MASKS[name](classes)
+    if name in _OF_MASKS:
+        raise ZooError(
+            "Only a segmenter has this metric.", received=name, do="Take it out of train.metrics."
+        )
+    try:
+        keras.metrics.get(name)
+    except ValueError:
+        known = [*_OF_MASKS, "mean_squared_error", "mean_absolute_error", "accuracy"]
+        raise ZooError(
+            "There is no metric of this name.",
+            received=name,
+            closest=closest_match(name, known),
+            do=f"Use a Keras metric name or one of: {', '.join(known)}.",
+        ) from None
     return name
