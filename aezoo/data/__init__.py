@@ -4,6 +4,8 @@ from typing import Any
 
 from aezoo.config import DataSection, validated
 from aezoo.data.dataset import DataSet, assemble
+from aezoo.data.find import read
+from aezoo.data.reshape import in_modality, resized
 from aezoo.data.rows import (
     MEMORY_LIMIT,
     CalibrationRows,
@@ -12,6 +14,8 @@ from aezoo.data.rows import (
     TrainRows,
     ValidationRows,
 )
+from aezoo.data.soundness import refuse_unfit
+from aezoo.data.windows import windowed
 
 __all__ = [
     "MEMORY_LIMIT",
@@ -56,10 +60,12 @@ def load(
         >>> load("sample", validation=0.2)
         <data sample: image (28, 28, 1), 1600 train, 400 validation, 500 test>
     """
-    from aezoo.data.find import read
-
     section = section or DataSection()
     if overrides:
         section = validated(DataSection, section.model_dump() | overrides, "load")
     found = read(source, section, modality, memory_limit)
+    refuse_unfit(found)
+    if section.window is not None:
+        found = windowed(found, section)
+    found = resized(in_modality(found, modality), section.image_size)
     return assemble(found, section, memory_limit)

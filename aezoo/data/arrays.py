@@ -25,34 +25,23 @@ _AXES = {
 }
 
 
-def from_array(
-    x: np.ndarray,
-    y: np.ndarray | None = None,
-    *,
-    modality: str | None = None,
-    origin: str = "<array>",
-) -> Source:
-    """Return the source of one array, and of its labels or targets.
-
-    Args:
-        x: `(N, ...)`, numeric.
-        y: `(N,)` classes (integers or words), or `(N, ...)` targets such as masks.
-        modality: What the rows are; None guesses from shape and type and says so.
-        origin: For the record.
-
-    Raises:
-        ZooError: For text, objects, or a shape that the modality does not have.
-    """
-    return from_arrays({"train": (x, y)}, modality=modality, origin=origin)
-
-
 def from_arrays(
     given: dict[str, tuple[np.ndarray, np.ndarray | None]],
     *,
     modality: str | None = None,
     origin: str = "<array>",
 ) -> Source:
-    """Return the source of arrays by role; see `from_array`."""
+    """Return the source of arrays.
+
+    Args:
+        given: Role -> `x` `(N, ...)`, numeric, and `y`: `(N,)` classes (integers or words),
+            `(N, ...)` targets such as masks, or None.
+        modality: What the rows are; None guesses from shape and type and says so.
+        origin: For the record.
+
+    Raises:
+        ZooError: For text, objects, or a shape that the modality does not have.
+    """
     notes: list[str] = []
     first = next(iter(given.values()))[0]
     _refuse_non_numbers(first)
@@ -166,8 +155,8 @@ def as_modality(x: np.ndarray | Store, modality: str) -> np.ndarray | Store:
         )
     if isinstance(x, np.memmap):
         return Mapped(x, shape=wanted, dtype=dtype)
-    if not isinstance(x, np.ndarray):
-        return x
+    if isinstance(x, Mapped):
+        return Mapped(x.source, x.positions, shape=wanted, dtype=dtype)
     with np.errstate(over="ignore"):  # what overflows is refused as infinite
         return np.ascontiguousarray(x.reshape(len(x), *wanted).astype(dtype, copy=False))
 
@@ -185,11 +174,6 @@ def _dtype(x: np.ndarray | Store, modality: str) -> str | None:
     return "float32"
 
 
-def from_npy(path: Path, modality: str | None) -> Source:
-    """Return the source of a `.npy` file, memory-mapped."""
-    return from_array(read_npy(path), modality=modality, origin=str(path))
-
-
 def read_npy(path: Path) -> np.memmap:
     """Map the array in a `.npy` file; nothing is read yet."""
     try:
@@ -199,11 +183,6 @@ def read_npy(path: Path) -> np.memmap:
             f"{path} cannot be read: {str(error).splitlines()[0]}",
             do="Write it with numpy.save, as an array of numbers.",
         ) from None
-
-
-def from_npz(path: Path, modality: str | None) -> Source:
-    """Return the source of a `.npz` file; see `read_npz` for its keys."""
-    return from_arrays(read_npz(path), modality=modality, origin=str(path))
 
 
 def read_npz(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:

@@ -12,13 +12,13 @@ from aezoo.data.rows import (
     ROLES,
     CalibrationRows,
     Mapped,
+    Rows,
     TestRows,
     TrainRows,
     ValidationRows,
-    chunks,
 )
 from aezoo.data.source import Part, Source
-from aezoo.data.splits import TEST_FRACTION, split
+from aezoo.data.splits import missing_fractions, split
 from aezoo.errors import ZooError, closest_match
 
 
@@ -49,9 +49,8 @@ class DataSet:
     notes: list[str] = dataclasses.field(default_factory=list)
     section: DataSection = dataclasses.field(default_factory=DataSection)
     origin: str = ""
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def roles(self) -> dict[str, Any]:
+    def roles(self) -> dict[str, Rows]:
         """Return role -> rows, of the roles that have any."""
         found = {role: getattr(self, role) for role in ROLES}
         return {role: rows for role, rows in found.items() if rows is not None}
@@ -82,7 +81,6 @@ class DataSet:
             "index_digests": {role: _index_digest(rows.index) for role, rows in roles.items()},
             "class_names": {str(k): v for k, v in (self.class_names or {}).items()},
             "notes": list(self.notes),
-            **self.details,
         }
 
 
@@ -91,25 +89,24 @@ def _index_digest(index: np.ndarray) -> str:
 
 
 def assemble(source: Source, section: DataSection, memory_limit: int = MEMORY_LIMIT) -> DataSet:
-    """Check a source and deal its rows out to their roles.
+    """Deal the rows of a source out to their roles.
 
     Raises:
-        ZooError: For no or one training row, values that are not finite, constant data, a class
-            that does not exist.
+        ZooError: For fewer than 2 training rows, fractions that leave none, an unknown class.
     """
     notes = list(source.notes)
-    for role, part in source.parts.items():
-        _check_values(part, role)
-    _check_not_constant(source)
-    parts = _deal(source, section, notes)
-    parts = _keep_classes(parts, source, section, notes)
-    if section.validation == "test" and parts.get("test") is not None:
-        parts["validation"] = _only(source, section, parts["test"])
-        notes.append("Validation rows are the test rows: test figures are those of a chosen epoch.")
-    _check_count(parts["train"], source, section)
-    rows = {
-        role: _rows(role, part, memory_limit) for role, part in parts.items() if len(part.x) > 0
-    }
+    source.number()
+    parts = dict(source.parts) if source.complete else _deal(source, section, notes)
+    if section.train_classes is not None:
+        parts = _keep_classes(parts, source, section, notes)
+    if section.validation == "test" and "test" in parts:
+        parts["validation"] = _of_train_classes(parts["test"], source, section)
+        notes.append(
+            "Validation rows are the test rows, as the settings ask: test figures of the epoch "
+            "they choose are not those of unseen rows."
+        )
+    _refuse_too_few(parts["train"], source)
+    rows = {role: _rows(role, part, memory_limit) for role, part in parts.items() if len(part.x)}
     return DataSet(
         source.name,
         source.modality,
@@ -117,78 +114,46 @@ def assemble(source: Source, section: DataSection, memory_limit: int = MEMORY_LI
         notes=notes,
         section=section.model_copy(update={"source": source.origin}),
         origin=source.origin,
-        details=dict(source.details),
         **rows,
     )
 
 
 def _deal(source: Source, section: DataSection, notes: list[str]) -> dict[str, Part]:
     """Split off from the training part the roles that the source does not bring."""
-    parts = _numbered(source)
-    fractions = {}
-    if "test" not in parts:
-        fractions["test"] = TEST_FRACTION
-    if "validation" in parts:
-        if section.validation == "test":
-            notes.append("The source's own validation rows are replaced by its test rows.")
-            del parts["validation"]
-    elif section.validation != "test" and section.validation > 0:
-        fractions["validation"] = section.validation
-    if "calibration" not in parts and section.calibration > 0:
-        fractions["calibration"] = section.calibration
-    if sum(fractions.values()) >= 1:
-        raise ZooError(
-            "The fractions for validation, calibration and test leave no training rows.",
-            received=fractions,
-            do="Lower data.validation or data.calibration.",
-        )
+    parts = dict(source.parts)
     whole = parts.pop("train")
-    positions = split(
+    fractions = missing_fractions(source, section)
+    dealt = split(
         len(whole.x),
         fractions,
         seed=section.split_seed,
         labels=whole.labels,
         groups=whole.groups,
     )
-    for role, chosen in positions.items():
-        parts[role] = _pick(whole, chosen)
-        if role != "train" and len(chosen) == 0:
-            notes.append(f"There are too few rows for a {role} role ({len(whole.x)} in all).")
-    if "test" in fractions and len(positions["test"]):
+    for role, positions in dealt.items():
+        parts[role] = whole.pick(positions)
+    drawn = {role: len(dealt[role]) for role in fractions}
+    if "test" in fractions:
         notes.append(
-            f"The source has no test part: {len(positions['test'])} of {len(whole.x)} rows, drawn "
-            f"with seed {section.split_seed}, are test rows."
+            f"The source has no test part: {drawn['test']} of {len(whole.x)} rows, drawn with "
+            f"seed {section.split_seed}, are test rows."
         )
+    for role, size in drawn.items():
+        if size == 0 and role != "test":
+            notes.append(f"{len(whole.x)} rows are too few for {role} rows; there are none.")
     return parts
 
 
-def _numbered(source: Source) -> dict[str, Part]:
-    """Number the rows through all parts, so that no two rows share a position."""
-    parts, start = {}, 0
-    for role, part in source.parts.items():
-        index = np.arange(start, start + len(part.x)) if part.index is None else part.index
-        parts[role] = dataclasses.replace(part, index=index)
-        start += len(part.x)
-    return parts
-
-
-def _pick(part: Part, positions: np.ndarray) -> Part:
-    def of(values):
-        return None if values is None else values[positions]
-
-    x = part.x[positions] if isinstance(part.x, np.ndarray) else part.x.take(positions)
-    return Part(x, of(part.labels), of(part.targets), of(part.groups), of(part.index))
-
-
-def _keep_classes(parts, source, section, notes) -> dict[str, Part]:
+def _keep_classes(
+    parts: dict[str, Part], source: Source, section: DataSection, notes: list[str]
+) -> dict[str, Part]:
     """Keep the wanted classes in all roles but test."""
-    if section.train_classes is None:
-        return parts
-    kept, left_out = {}, 0
-    for role, part in parts.items():
-        kept[role] = part if role == "test" else _only(source, section, part)
-        left_out += len(part.x) - len(kept[role].x)
-    wanted = ", ".join(str(c) for c in section.train_classes)
+    kept = {
+        role: part if role == "test" else _of_train_classes(part, source, section)
+        for role, part in parts.items()
+    }
+    left_out = sum(len(parts[role].x) - len(kept[role].x) for role in parts)
+    wanted = ", ".join(str(name) for name in section.train_classes)
     notes.append(
         f"Train, validation and calibration rows are of class {wanted} only; {left_out} rows of "
         "other classes are left out."
@@ -196,7 +161,7 @@ def _keep_classes(parts, source, section, notes) -> dict[str, Part]:
     return kept
 
 
-def _only(source: Source, section: DataSection, part: Part) -> Part:
+def _of_train_classes(part: Part, source: Source, section: DataSection) -> Part:
     if section.train_classes is None:
         return part
     if part.labels is None:
@@ -205,81 +170,38 @@ def _only(source: Source, section: DataSection, part: Part) -> Part:
             received=section.train_classes,
             do="Leave train_classes out, or give labels.",
         )
-    numbers = {name: number for number, name in (source.class_names or {}).items()}
-    known = sorted({int(n) for p in source.parts.values() for n in np.unique(p.labels)})
-    wanted = []
-    for name in section.train_classes:
-        number = numbers.get(name, name)
+    names = source.class_names or {}
+    numbers = {name: number for number, name in names.items()}
+    every = [p.labels for p in source.parts.values() if p.labels is not None]
+    known = [int(number) for number in np.unique(np.concatenate(every))]
+    wanted = [numbers.get(name, name) for name in section.train_classes]
+    for name, number in zip(section.train_classes, wanted, strict=True):
         if number not in known:
+            named = [f"{n} ({names[n]})" if n in names else str(n) for n in known]
             raise ZooError(
                 "data.train_classes names a class that the data do not have.",
                 received=name,
                 closest=closest_match(str(name), numbers),
-                do=f"Classes: {', '.join(_describe(n, source.class_names) for n in known[:20])}.",
+                do=f"Classes: {', '.join(named[:20])}{', ...' if len(named) > 20 else ''}.",
             )
-        wanted.append(number)
-    return _pick(part, np.flatnonzero(np.isin(part.labels, wanted)))
+    return part.pick(np.flatnonzero(np.isin(part.labels, wanted)))
 
 
-def _describe(number: int, names: dict[int, str] | None) -> str:
-    name = (names or {}).get(number)
-    return str(number) if name in (None, str(number)) else f"{number} ({name})"
+def _rows(role: str, part: Part, memory_limit: int) -> Rows:
+    rows = ROLES[role](part.x, part.labels, part.targets, part.index)
+    if isinstance(part.x, Mapped) and rows.nbytes <= memory_limit:
+        rows.x = rows.array(limit_bytes=None)
+    return rows
 
 
-def _rows(role: str, part: Part, memory_limit: int):
-    x = part.x
-    if isinstance(x, Mapped) and x.shape is not None:
-        size = len(x) * int(np.prod(x.shape, dtype=np.int64)) * x.dtype.itemsize
-        if size <= memory_limit:
-            x = x.read(np.arange(len(x)))
-    return ROLES[role](x, part.labels, part.targets, part.index)
-
-
-def _check_values(part: Part, role: str) -> None:
-    """Refuse values that are not finite; everything is read once, some at a time."""
-    for name in ("x", "targets"):
-        values = getattr(part, name)
-        if values is None or np.dtype(values.dtype).kind != "f":
-            continue
-        start = 0
-        for rows in chunks(values):
-            bad = ~np.isfinite(rows)
-            if bad.any():
-                place = np.argwhere(bad)[0]
-                raise ZooError(
-                    f"The {role} {'rows' if name == 'x' else 'targets'} hold values that are not "
-                    f"finite: the first in row {start + place[0]}.",
-                    received=float(rows[tuple(place)]),
-                    do="Remove such rows or fill the gaps before loading.",
-                )
-            start += len(rows)
-
-
-def _check_not_constant(source: Source) -> None:
-    value = None
-    for rows in chunks(source.parts["train"].x):
-        if rows.size == 0:
-            continue
-        value = rows.flat[0] if value is None else value
-        if np.any(rows != value):
-            return
-    if value is None:
-        return  # no rows: said elsewhere
-    raise ZooError(
-        "The data are constant: every value is the same, so there is nothing to learn.",
-        received=value.item(),
-        do="Check that the right columns, keys or pictures were loaded.",
-    )
-
-
-def _check_count(train: Part, source: Source, section: DataSection) -> None:
-    total = len(source.parts["train"].x)
+def _refuse_too_few(train: Part, source: Source) -> None:
     if len(train.x) >= 2:
         return
-    found = {0: "no row", 1: "one row"}.get(total, f"{total} rows, {len(train.x)} for training")
+    total = len(source.parts["train"].x)
+    found = {0: "no row", 1: "one row"}.get(total, f"{len(train.x)} of {total}")
     raise ZooError(
-        f"There are too few rows to train on: {found}.",
+        f"There are too few training rows: {found}.",
         received=source.origin,
-        do="Give at least 2 training rows"
-        + (", or smaller fractions for the other roles." if total > 2 else "."),
+        do="Give at least 2"
+        + (", or smaller fractions for the other roles." if total > 1 else " rows."),
     )

@@ -1,49 +1,94 @@
 """From what the user calls the data to a source."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aezoo.config import DataSection
-from aezoo.data import arrays, named
+from aezoo.data import arrays, folders, named, pictures, tables
 from aezoo.data.source import Source
 from aezoo.errors import ZooError, closest_match
 
 
 def read(source: Any, section: DataSection, modality: str | None, memory_limit: int) -> Source:
-    """Return what `source` names, still in the parts that it came in."""
+    """Return what `source` names, still in the parts that it came in.
+
+    With a window, the rows returned are time steps: features.
+    """
+    if section.window is not None:
+        modality = "features"
     if isinstance(source, str) and (name := named.known_name(source)):
-        return in_modality(named.LOADERS[name](), modality)
-    if isinstance(source, tuple) and len(source) == 2:
-        return arrays.from_array(np.asarray(source[0]), np.asarray(source[1]), modality=modality)
-    if isinstance(source, np.ndarray):
-        return arrays.from_array(source, modality=modality)
-    raise ZooError(
-        "No data of this name.",
-        received=source if isinstance(source, str) else type(source).__name__,
-        closest=closest_match(str(source), named.LOADERS),
-        do=f"Use a path or one of {', '.join(named.LOADERS)}.",
-    )
-
-
-def in_modality(source: Source, modality: str | None) -> Source:
-    """Return the source as the model wants it: pictures and series may be flattened to features."""
-    if modality in (None, source.modality):
-        return source
-    flattened = modality == "features"
-    if not flattened and (source.modality, modality) != ("features", "series"):
+        found = named.LOADERS[name]()
+    elif isinstance(source, str | Path):
+        found = _from_path(Path(source).expanduser(), section, modality, memory_limit)
+    elif type(source).__name__ == "DataFrame":
+        found = tables.from_frame(source)
+    else:
+        found = arrays.from_arrays(_pairs(source, section), modality=modality)
+    if section.window is not None and found.modality != "features":
         raise ZooError(
-            f"The model takes {modality}, but {source.name} holds {source.modality}.",
-            received=source.name,
-            do=f"Choose data of {modality}, or a model for {source.modality}.",
+            "data.window cuts a table of time steps into windows; this is no such table.",
+            received=f"{found.name}: {found.modality} {found.parts['train'].x.shape[1:]}",
+            do="Leave data.window out, or give a table (N, columns).",
         )
-    shape = source.parts["train"].x.shape
-    for part in source.parts.values():
-        part.x = arrays.as_modality(part.x, modality)
-    source.notes.append(
-        f"Rows of shape {shape[1:]} were flattened to features."
-        if flattened
-        else "Each row of the table is taken as one series of one channel."
+    return found
+
+
+def _from_path(path: Path, section: DataSection, modality: str | None, memory_limit: int) -> Source:
+    if not path.exists():
+        raise _unknown(path)
+    kind = path.suffix.lower()
+    if path.is_dir() or pictures.is_picture(path):
+        return folders.from_folder(path, section.image_size, memory_limit)
+    if kind in tables.SUFFIXES:
+        return tables.from_table_file(path)
+    if kind in (".npy", ".npz"):
+        given = (
+            arrays.read_npz(path) if kind == ".npz" else {"train": (arrays.read_npy(path), None)}
+        )
+        given = {role: (_steps(x, section), y) for role, (x, y) in given.items()}
+        found = arrays.from_arrays(given, modality=modality, origin=str(path))
+        found.name = path.stem
+        return found
+    raise ZooError(
+        "Files of this kind are not known.",
+        received=str(path),
+        do=f"Give a folder of pictures ({pictures.FORMAT_NAMES}), or a .npy, .npz, .csv, .tsv "
+        "or .parquet file.",
     )
-    source.modality = modality
-    return source
+
+
+def _pairs(source: Any, section: DataSection) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """Read an array, a pair (x, y), or Keras' two pairs for train and test."""
+    if isinstance(source, np.ndarray):
+        return {"train": (_steps(source, section), None)}
+    if isinstance(source, tuple) and len(source) == 2:
+        if all(isinstance(pair, tuple) and len(pair) == 2 for pair in source):
+            roles = zip(("train", "test"), source, strict=True)
+            return {role: (_steps(np.asarray(x), section), np.asarray(y)) for role, (x, y) in roles}
+        x, y = map(np.asarray, source)
+        return {"train": (_steps(x, section), y)}
+    raise ZooError(
+        "Data of this type cannot be loaded.",
+        received=type(source).__name__,
+        do="Give a name, a path, a numpy array, a pair (x, y) or a pandas table.",
+    )
+
+
+def _steps(x: np.ndarray, section: DataSection) -> np.ndarray:
+    """Give one long series its axis of columns."""
+    return x.reshape(-1, 1) if section.window is not None and x.ndim == 1 else x
+
+
+def _unknown(path: Path) -> ZooError:
+    word = str(path)
+    neighbours = []
+    if len(path.parts) > 1 and path.parent.is_dir():
+        neighbours = [str(path.parent / p.name) for p in path.parent.iterdir()]
+    return ZooError(
+        "There is no data set, file or folder of this name.",
+        received=word,
+        closest=closest_match(word, [*named.LOADERS, *named.ALIASES, *neighbours]),
+        do=f"Use one of {', '.join(named.LOADERS)}, or the path of a folder or file.",
+    )

@@ -191,6 +191,7 @@ class Rows:
         """
         import tensorflow as tf
 
+        indices = tf.convert_to_tensor(indices)
         if self.in_memory:
             if self._resident is None:
                 with tf.init_scope(), tf.device("CPU"):

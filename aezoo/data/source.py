@@ -1,7 +1,6 @@
 """What every loader hands over: the parts of a source as they were found, not yet split."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +25,15 @@ class Part:
     groups: np.ndarray | None = None
     index: np.ndarray | None = None
 
+    def pick(self, positions: np.ndarray) -> "Part":
+        """Return the part's rows at these positions."""
+
+        def of(values):
+            return None if values is None else values[positions]
+
+        x = self.x[positions] if isinstance(self.x, np.ndarray) else self.x.take(positions)
+        return Part(x, of(self.labels), of(self.targets), of(self.groups), of(self.index))
+
 
 @dataclasses.dataclass
 class Source:
@@ -38,6 +46,7 @@ class Source:
         modality: What the rows are: `image`, `features`, `series` or `tokens`.
         class_names: From label to name.
         notes: Sentences worth printing.
+        complete: Whether its roles are dealt already, so that nothing more is split off.
     """
 
     name: str
@@ -46,4 +55,12 @@ class Source:
     modality: str
     class_names: dict[int, str] | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    complete: bool = False
+
+    def number(self) -> None:
+        """Number the rows through all parts, so that no two rows share a position."""
+        start = 0
+        for part in self.parts.values():
+            if part.index is None:
+                part.index = np.arange(start, start + len(part.x))
+            start += len(part.x)

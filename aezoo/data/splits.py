@@ -2,7 +2,34 @@
 
 import numpy as np
 
+from aezoo.config import DataSection
+from aezoo.data.source import Source
+from aezoo.errors import ZooError
+
 TEST_FRACTION = 0.1  # of a source that brings no test part
+
+
+def missing_fractions(source: Source, section: DataSection) -> dict[str, float]:
+    """Return the share of the training part for each role that the source does not bring.
+
+    Raises:
+        ZooError: If they leave no training rows.
+    """
+    fractions = {
+        "validation": 0.0 if section.validation == "test" else section.validation,
+        "calibration": section.calibration,
+        "test": TEST_FRACTION,
+    }
+    missing = {
+        role: share for role, share in fractions.items() if share and role not in source.parts
+    }
+    if sum(missing.values()) >= 1:
+        raise ZooError(
+            "The shares of the other roles leave no training rows.",
+            received=missing,
+            do="Lower data.validation or data.calibration.",
+        )
+    return missing
 
 
 def split(

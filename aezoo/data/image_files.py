@@ -1,0 +1,207 @@
+"""Many picture files as rows of one shape."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from aezoo.data import pictures
+from aezoo.errors import ZooError
+
+Fit = Literal["fit", "crop", "tile"]
+
+IMAGE_SIZE = 64
+FEW = 50  # fewer pictures than this, all of them large, are cut into tiles
+LARGE = 4  # times the size of a row, in width and height
+_THREADS = min(4, os.cpu_count() or 1)  # Pillow decodes outside Python's lock
+_SHOWN = 5
+
+
+class ImageFiles:
+    """Picture files as rows `(size, size, channels)` uint8, decoded when they are read.
+
+    Args:
+        files: The files, in the order of their rows.
+        size: Width and height of a row.
+        fit: `fit` resizes whole pictures; `crop` resizes the shorter side and keeps the centre;
+            `tile` cuts pictures into squares without resizing; None chooses: tiles of fewer than
+            50 pictures that are at least four times as large as a row, `fit` where all pictures
+            have one aspect, else `crop`.
+        channels: 1 or 3; None takes 1 if all pictures are grey.
+
+    Raises:
+        ZooError: For files that cannot be decoded (the first five are named), or a picture that
+            is smaller than a tile.
+    """
+
+    dtype = np.dtype("uint8")
+
+    def __init__(
+        self,
+        files: Iterable[Path],
+        *,
+        size: int = IMAGE_SIZE,
+        fit: Fit | None = None,
+        channels: int | None = None,
+    ):
+        self.files = [Path(file) for file in files]
+        surveys = self._guarded(pictures.survey, self.files)
+        self.sizes = [s.size for s in surveys]
+        self.with_frames = sum(s.frames for s in surveys)
+        self.white = pictures.white_of([s.top for s in surveys if s.top is not None])
+        self.size = size
+        self.fit: Fit = fit or self._choose_fit()
+        if channels is None:
+            unsure = [f for f, s in zip(self.files, surveys, strict=True) if not s.grey]
+            channels = 1 if all(map(pictures.is_grey, map(self._decode, unsure))) else 3
+        self.shape = (size, size, channels)
+        self.members, self.corners = self._cut()
+
+    def _choose_fit(self) -> Fit:
+        least = LARGE * self.size
+        if len(self.files) < FEW and all(min(size) >= least for size in self.sizes):
+            return "tile"
+        aspects = [width / height for width, height in self.sizes]
+        return "fit" if max(aspects) <= 1.02 * min(aspects) else "crop"
+
+    def _cut(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return for each row its file `(N,)` and its upper left corner `(N, 2)`, x first."""
+        if self.fit != "tile":
+            return np.arange(len(self.files)), np.zeros((len(self.files), 2), int)
+        members, corners = [], []
+        for number, (width, height) in enumerate(self.sizes):
+            across, down = width // self.size, height // self.size
+            if not across or not down:
+                raise ZooError(
+                    f"{self.files[number]} is smaller than a tile of {self.size} pixels.",
+                    received=f"{width}x{height}",
+                    do="Choose a smaller image_size, or let pictures be cropped.",
+                )
+            # The rest that fills no tile is shared between both edges.
+            x = (width - across * self.size) // 2 + self.size * np.arange(across)
+            y = (height - down * self.size) // 2 + self.size * np.arange(down)
+            corners.append(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2))
+            members.append(np.full(across * down, number))
+        return np.concatenate(members), np.concatenate(corners)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that all rows take once decoded."""
+        return len(self) * int(np.prod(self.shape))
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """Decode the rows at these positions, `(len(positions), size, size, channels)`."""
+        rows = np.empty((len(positions), *self.shape), np.uint8)
+        members = self.members[positions]
+
+        def fill(number: int) -> None:
+            picture = self._decode(self.files[number])
+            picture = picture.convert("L" if self.shape[-1] == 1 else "RGB")
+            for place in np.flatnonzero(members == number):
+                rows[place] = self._row(picture, self.corners[positions[place]])
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for _ in pool.map(fill, np.unique(members)):
+                pass
+        return rows
+
+    def _row(self, picture: Image.Image, corner: np.ndarray) -> np.ndarray:
+        box = (self.size, self.size)
+        if self.fit == "tile":
+            x, y = map(int, corner)
+            picture = picture.crop((x, y, x + self.size, y + self.size))
+        elif self.fit == "crop":
+            picture = ImageOps.fit(picture, box, Image.Resampling.BICUBIC)
+        elif picture.size != box:
+            picture = picture.resize(box, Image.Resampling.BICUBIC)
+        return np.asarray(picture).reshape(self.shape)
+
+    def _decode(self, file: Path) -> Image.Image:
+        try:
+            return pictures.decode(file, self.white)
+        except pictures.UnreadablePicture:
+            raise self._unreadable() from None
+
+    def check(self) -> None:
+        """Decode every file once and forget it.
+
+        Raises:
+            ZooError: If some cannot be decoded.
+        """
+        self._guarded(lambda file: pictures.decode(file, self.white) and None, self.files)
+
+    def _guarded(self, function: Callable, files: list[Path]) -> list:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            try:
+                return list(pool.map(function, files))
+            except pictures.UnreadablePicture:
+                pool.shutdown(cancel_futures=True)
+        raise self._unreadable()
+
+    def _unreadable(self) -> ZooError:
+        """Find out about all files, so that they can be mended in one go."""
+
+        def reason(file: Path) -> str | None:
+            try:
+                pictures.survey(file)
+                pictures.decode(file)
+            except pictures.UnreadablePicture as error:
+                return f"{file} ({error})"
+            return None
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            bad = [text for text in pool.map(reason, self.files) if text]
+        more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+        return ZooError(
+            f"{len(bad)} of {len(self.files)} pictures cannot be read: "
+            f"{'; '.join(bad[:_SHOWN])}{more}.",
+            do="Replace or remove these files, then load the folder again.",
+        )
+
+    def take(self, positions: np.ndarray) -> "ImageFiles":
+        """Return these rows, still undecoded."""
+        chosen = object.__new__(ImageFiles)
+        chosen.__dict__.update(self.__dict__)
+        chosen.members = self.members[positions]
+        chosen.corners = self.corners[positions]
+        return chosen
+
+    def fingerprint(self) -> str:
+        """Return a sha256 of names, sizes and times of the files and of how rows are cut."""
+        digest = hashlib.sha256(f"{self.shape} {self.fit} {self.white}".encode())
+        for number in np.unique(self.members):
+            stat = self.files[number].stat()
+            digest.update(f"\n{self.files[number]}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+        digest.update(np.ascontiguousarray(self.members, "<i8").tobytes())
+        digest.update(np.ascontiguousarray(self.corners, "<i8").tobytes())
+        return digest.hexdigest()
+
+    def note(self) -> str:
+        """Say how many pictures there are, of which sizes, and what was done to them."""
+        sizes = sorted(set(self.sizes), key=lambda s: (s[0] * s[1], s))
+        small, large = (f"{width}x{height}" for width, height in (sizes[0], sizes[-1]))
+        of = f"of {small}" if len(sizes) == 1 else f"of {len(sizes)} sizes, {small} to {large},"
+        row = f"{self.size}x{self.size}"
+        if self.fit == "tile":
+            done = f"tiled into {len(self)} squares of {row}"
+        elif self.fit == "crop":
+            done = f"cropped to {row}: shorter side resized, centre kept"
+        elif sizes == [(self.size, self.size)]:
+            done = "fitted without resizing"
+        else:
+            squeezed = any(width != height for width, height in sizes)
+            done = f"fitted to {row}" + (" by resizing, which changes their aspect" * squeezed)
+        one = len(self.files) == 1
+        kind = "grey" if self.shape[-1] == 1 else "colour"
+        return (
+            f"{len(self.files)} {kind} picture{'' if one else 's'} {of} "
+            f"{'was' if one else 'were'} {done}."
+        )
