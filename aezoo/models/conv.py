@@ -97,7 +97,7 @@ def conv_decoder(input_shape, filters, latent_dim, kernel_size, activation, outp
         )
     )  # (B, H', W', C)
     if any(sum(m) for m in margins):
-        layers.append(crop(_per_axis(margins)))  # (B, H, W, C)
+        layers.append(crop(_per_axis(margins), dtype="float32"))  # (B, H, W, C)
     return keras.Sequential(layers, name="decoder")
 
 

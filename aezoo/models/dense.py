@@ -70,5 +70,5 @@ def dense_decoder(input_shape, hidden, latent_dim, activation, output_activation
         keras.layers.Dense(math.prod(input_shape), output_activation, dtype="float32")
     )  # (B, H*W*C)
     if len(input_shape) > 1:
-        layers.append(keras.layers.Reshape(input_shape))  # (B, H, W, C)
+        layers.append(keras.layers.Reshape(input_shape, dtype="float32"))  # (B, H, W, C)
     return keras.Sequential(layers, name="decoder")
