@@ -107,7 +107,8 @@ def overfitting(history: list[dict]) -> str | None:
     first, last = rows[0], rows[-1]
     progress = max(row["loss"] for row in rows) - last["loss"]
     gap = last["val_loss"] - last["loss"]
-    grown = gap - (first["val_loss"] - first["loss"])
+    # The first epoch's training loss is an average over its steps, so its gap may be negative.
+    grown = gap - max(0.0, first["val_loss"] - first["loss"])
     if progress <= 0 or max(grown, last["val_loss"] - rows[best]["val_loss"]) < (
         OVERFIT_GAP * progress
     ):

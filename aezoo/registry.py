@@ -397,13 +397,4 @@ def build(
 def build_entry(entry: "Entry", *, seed: int | None = None):
     """Build and compile the model of a resolved entry; see `build`."""
     builder = builder_of(entry)
-    arguments = checked_arguments(builder, entry.args, entry.name)
-
-    from aezoo.autoencoder import compile_for, seeded
-
-    with seeded(seed):
-        model = builder(**arguments)
-    model.name = entry.name
-    model.entry = entry
-    compile_for(model, entry.train)
-    return model
+    return builder.from_entry(entry, checked_arguments(builder, entry.args, entry.name), seed)

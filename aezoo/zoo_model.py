@@ -335,6 +335,16 @@ class ZooModel(keras.Model):
 
     # ---- configuration ----
 
+    @classmethod
+    def from_entry(cls, entry: Entry, arguments: dict, seed: int | None = None) -> "ZooModel":
+        """Return the compiled model of a zoo entry, with checked arguments; see `aezoo.build`."""
+        with seeded(seed):
+            model = cls(**arguments)
+        model.name = entry.name
+        model.entry = entry
+        compile_for(model, entry.train)
+        return model
+
     def get_config(self) -> dict:
         """Return the arguments, the preprocessing and the calibration as plain values."""
         return {

@@ -1,0 +1,278 @@
+"""Training: the loop, its files, resuming bit for bit, and what stops it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import aezoo
+from aezoo.batches import plan_epoch, training_batches
+from aezoo.callbacks import overfitting
+from aezoo.data.rows import TrainRows
+from aezoo.errors import ZooError, ZooWarning
+from aezoo.training import resolve
+
+SMALL = {"input_shape": (6,), "hidden": (5,), "latent_dim": 2, "output_activation": "linear"}
+
+
+@pytest.fixture
+def rows(rng):
+    """Rows on a plane in six dimensions, so that a code of two numbers can hold them."""
+    return (rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6)) + 3.0).astype("float32")
+
+
+def train(rows, out, **overrides):
+    recipe = {"epochs": 4, "batch_size": 32, "learning_rate": 1e-2} | SMALL | overrides
+    recipe.pop("input_shape")
+    return aezoo.train("vallina_ae", rows, out=out, verbose=False, **recipe)
+
+
+def test_training_lowers_the_loss_and_writes_the_run(rows, tmp_path):
+    run = train(rows, tmp_path / "run", epochs=8)
+    losses = [row["val_loss"] for row in run.history]
+    assert losses[-1] < 0.7 * losses[0]
+    with (tmp_path / "run" / "history.csv").open() as file:
+        written = list(csv.DictReader(file))
+    assert [float(row["val_loss"]) for row in written] == losses
+    assert run.metrics["validation"]["loss"] == pytest.approx(min(losses), rel=1e-5)
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == run.metrics
+    for name in ("config.yaml", "run.json", "model.keras", "figures/loss.png"):
+        assert (tmp_path / "run" / name).stat().st_size > 0
+    assert list((tmp_path / "run" / "logs").rglob("events*"))
+
+
+def test_the_best_weights_are_kept_and_loaded(rows, tmp_path):
+    run = train(rows, tmp_path / "run")
+    again = aezoo.load(tmp_path / "run")
+    np.testing.assert_array_equal(
+        run.model.endpoint("reconstruct")(features=rows)["reconstruction"],
+        again.endpoint("reconstruct")(features=rows)["reconstruction"],
+    )
+    assert len(again.probe_rows) == 18  # a tenth of the 180 rows that are not for testing
+
+
+def test_preprocessing_is_fitted_on_training_rows_only(rows, tmp_path):
+    run = train(rows, tmp_path / "run")
+    inside = run.data.train.array()
+    np.testing.assert_allclose(run.model.preprocessing.shift, inside.mean(0), rtol=1e-5)
+    assert not np.allclose(run.model.preprocessing.shift, rows.mean(0), rtol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(rows, tmp_path):
+    a, b, c = (
+        train(rows, tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert a.history == b.history
+    assert a.history != c.history
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
+def test_two_and_two_epochs_give_the_bits_of_four(rows, tmp_path, schedule):
+    whole = train(rows, tmp_path / "whole", schedule=schedule, epochs=4)
+    part = {"epochs": 2} if schedule != "cosine" else {"epochs": 4, "patience": 4}
+    if schedule == "cosine":  # its horizon is the number of epochs: stop by hand instead
+        with pytest.raises(KeyboardInterrupt):
+            _train_and_interrupt(rows, tmp_path / "parts", after=2, schedule=schedule)
+    else:
+        train(rows, tmp_path / "parts", schedule=schedule, **part)
+    resumed = aezoo.train(resume=tmp_path / "parts", data=rows, verbose=False, epochs=4)
+    assert resumed.history == whole.history
+    for a, b in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def _train_and_interrupt(rows, out, after, **overrides):
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == after:
+                raise KeyboardInterrupt
+
+    recipe = {"epochs": 4, "batch_size": 32, "learning_rate": 1e-2} | SMALL | overrides
+    recipe.pop("input_shape")
+    aezoo.train("vallina_ae", rows, out=out, verbose=False, callbacks=(Interrupt(),), **recipe)
+
+
+def test_random_layers_resume_bit_for_bit(rows, tmp_path):
+    recipe = {"batch_size": 32, "verbose": False, "hidden": (5,), "latent_dim": 2}
+    recipe |= {"likelihood": "gaussian"}
+    whole = aezoo.train("vae", rows, out=tmp_path / "whole", epochs=4, **recipe)
+    aezoo.train("vae", rows, out=tmp_path / "parts", epochs=2, **recipe)
+    resumed = aezoo.train(resume=tmp_path / "parts", data=rows, epochs=4, verbose=False)
+    assert resumed.history == whole.history
+
+
+def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
+    np.save(tmp_path / "rows.npy", rows)
+    script = textwrap.dedent(
+        f"""
+        import time, keras, aezoo
+        class Slow(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs=None):
+                time.sleep(0.3)
+        aezoo.train("vallina_ae", {str(tmp_path / "rows.npy")!r}, out={str(tmp_path / "run")!r},
+                    epochs=60, batch_size=32, hidden=(5,), output_activation="linear",
+                    callbacks=(Slow(),), verbose=False)
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "run" / "checkpoint.npz"
+    deadline = time.monotonic() + 90
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed = aezoo.train(resume=tmp_path / "run", epochs=62, verbose=False)
+    assert [row["epoch"] for row in resumed.history] == list(range(1, 63))
+
+
+def test_resuming_with_other_rows_is_refused(rows, tmp_path):
+    train(rows, tmp_path / "run", epochs=1)
+    with pytest.raises(ZooError, match="not those that this run was started with"):
+        aezoo.train(resume=tmp_path / "run", data=rows + 1, verbose=False)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_good_weights(rows, tmp_path):
+    with pytest.raises(ZooError, match=r"at epoch \d+, .*kept the weights") as caught:
+        train(rows, tmp_path / "run", learning_rate=1e30, optimizer="sgd", epochs=50)
+    assert "train.learning_rate" in str(caught.value)
+    model = aezoo.load(tmp_path / "run")
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_early_stopping_counts_epochs_without_improvement(rows, tmp_path):
+    run = train(rows, tmp_path / "run", epochs=30, patience=2, learning_rate=1e-9)
+    assert len(run.history) < 30
+
+
+def test_an_output_folder_that_exists_is_kept(rows, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    with pytest.raises(ZooError, match="exists already"):
+        train(rows, tmp_path / "run")
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+def test_fine_tuning_starts_from_the_given_weights(rows, tmp_path):
+    first = train(rows, tmp_path / "first", epochs=6)
+    before = first.model.evaluate(
+        first.model.preprocessing.apply(rows).numpy(), return_dict=True, verbose=0
+    )["loss"]
+    second = aezoo.train(
+        model=aezoo.load(tmp_path / "first"),
+        data=rows + 0.1,
+        out=tmp_path / "second",
+        epochs=2,
+        learning_rate=1e-4,
+        verbose=False,
+    )
+    assert second.history[0]["loss"] < 2 * before
+    assert second.model.preprocessing == first.model.preprocessing
+
+
+def test_overrides_reach_recipe_data_and_builder():
+    entry = resolve("conv_ae", {"epochs": 2, "image_size": 32, "latent_dim": 4, "train.seed": 9})
+    assert (entry.train.epochs, entry.data.image_size, entry.args["latent_dim"]) == (2, 32, 4)
+    assert entry.train.seed == 9
+    with pytest.raises(ZooError, match="Did you mean 'epochs'"):
+        resolve("conv_ae", {"epoch": 2})
+
+
+def test_over_fitting_is_warned_of(rng, tmp_path):
+    noise = rng.normal(size=(40, 30)).astype("float32")  # nothing to learn but the rows themselves
+    with pytest.warns(ZooWarning, match="Over-fitting"):
+        aezoo.train(
+            "vallina_ae",
+            noise,
+            out=tmp_path / "run",
+            verbose=False,
+            epochs=60,
+            batch_size=8,
+            learning_rate=5e-3,
+            hidden=(64,),
+            latent_dim=30,
+            latent_activation="linear",
+            output_activation="linear",
+        )
+
+
+def test_a_healthy_history_is_no_over_fitting():
+    history = [{"loss": 1 / e, "val_loss": 1.05 / e} for e in range(1, 9)]
+    assert overfitting(history) is None
+
+
+def test_every_row_is_seen_once_an_epoch_in_an_order_that_seed_and_epoch_fix():
+    rows = TrainRows(np.arange(64.0, dtype="float32")[:, None])
+    plan = plan_epoch(64, 16)
+
+    def epochs(seed, first, count):
+        batches = training_batches(
+            rows, plan, seed=seed, first_epoch=first, prepare=lambda i, step: rows.gather(i)
+        ).take(plan.steps * count)
+        values = np.concatenate([b.numpy()[:, 0] for b in batches])
+        return values.reshape(count, -1)
+
+    both = epochs(1, 0, 2)
+    for epoch in both:
+        assert sorted(epoch) == list(range(64))
+    assert not np.array_equal(both[0], both[1])
+    np.testing.assert_array_equal(both[1:], epochs(1, 1, 1))
+    assert not np.array_equal(both[0], epochs(2, 0, 1)[0])
+
+
+@pytest.mark.parametrize(("count", "batch"), [(1, 128), (127, 128), (129, 128), (60_000, 128)])
+def test_a_plan_covers_the_rows_to_within_a_batch(count, batch):
+    plan = plan_epoch(count, batch)
+    assert plan.batch_size == min(count, batch)
+    assert abs(plan.steps * plan.batch_size - count) < batch
+    assert plan.steps % plan.per_execution == 0
+
+
+def test_plain_fit_trains_as_the_fast_loop_does(rows):
+    model = aezoo.build("vallina_ae", seed=0, **SMALL)
+    x = model.adapt(rows)
+    fitted = model.fit(x, x, epochs=3, batch_size=32, verbose=0, validation_data=(x, x))
+    assert fitted.history["val_loss"][-1] < fitted.history["val_loss"][0]
+
+
+def test_the_sources_own_call_works_as_it_stands(rng):
+    clean = rng.random((64, 28, 28, 1), "float32")
+    noisy = np.clip(clean + 0.2 + rng.normal(0, 0.2, clean.shape), 0, 1).astype("float32")
+    model = aezoo.build("denoise_AE", seed=0)
+    fitted = model.fit(noisy, clean, epochs=2, batch_size=128, shuffle=True, verbose=0)
+    assert fitted.history["loss"][1] < fitted.history["loss"][0]
+
+
+def test_a_gradient_tape_loop_written_by_hand_trains(rows):
+    model = aezoo.build("vallina_ae", seed=0, **SMALL)
+    x = tf.constant(model.adapt(rows))
+    optimizer = keras.optimizers.SGD(0.1)
+    losses = []
+    for _ in range(10):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(x - model(x, training=True)))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        losses.append(float(loss))
+    assert losses[-1] < losses[0]
+
+
+def test_adam_by_the_fused_kernel_is_adam(rng):
+    start = rng.normal(size=(5, 3)).astype("float32")
+    ours, theirs = tf.Variable(start), tf.Variable(start)
+    from aezoo.optimizers import FusedAdam
+
+    fused, plain = FusedAdam(0.01, weight_decay=0.1), keras.optimizers.Adam(0.01, weight_decay=0.1)
+    for _ in range(20):
+        gradient = rng.normal(size=(5, 3)).astype("float32")
+        fused.apply_gradients([(tf.constant(gradient), ours)])
+        plain.apply_gradients([(tf.constant(gradient), theirs)])
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=0, atol=3e-6)
