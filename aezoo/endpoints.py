@@ -10,11 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from aezoo.errors import ZooError
-from aezoo.specs import EndpointSpec, TensorSpec, check_inputs
+from aezoo.specs import CHUNK, EndpointSpec, TensorSpec, check_inputs
 
 __all__ = ["Endpoint", "EndpointSpec", "TensorSpec", "check_inputs"]
-
-CHUNK = 512  # rows computed at once; larger chunks gain nothing on a CPU and cost memory
 
 
 def signature_of(spec: EndpointSpec) -> list[tf.TensorSpec]:

@@ -10,6 +10,8 @@ import numpy as np
 
 from aezoo.errors import ZooError, closest_match
 
+CHUNK = 512  # rows computed at once; larger chunks gain nothing on a CPU and cost memory
+
 
 @dataclasses.dataclass(frozen=True)
 class TensorSpec:

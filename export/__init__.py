@@ -1,1 +1,27 @@
-"""x."""
+"""A fitted model becomes a bundle that is proven to answer as the model did.
+
+Importing this package, verifying a bundle and asking it need NumPy, pydantic and ONNX Runtime:
+no TensorFlow, no Keras. Only `export_bundle` imports them.
+"""
+
+import importlib
+
+_HOMES = {
+    "export_bundle": "aezoo.export.bundle",
+    "verify_bundle": "aezoo.export.verify",
+    "Bundle": "aezoo.export.runner",
+    "Manifest": "aezoo.export.manifest",
+    "predict_file": "aezoo.export.files",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'aezoo.export' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

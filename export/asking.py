@@ -1,0 +1,94 @@
+"""Ask the written files in processes of their own, while Keras answers here."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from aezoo.errors import ZooError
+
+_NAMES = {"onnx": "ONNX Runtime", "saved_model": "The SavedModel"}
+
+Cases = dict[tuple[str, int], dict[str, np.ndarray]]  # (endpoint, batch) -> arrays by name
+
+
+class Process:
+    """A process that has loaded its runtime and waits for questions."""
+
+    def __init__(self, kind: str):
+        self.name = _NAMES[kind]
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+        # -P keeps this folder's modules off its path.
+        command = [sys.executable, "-P", str(Path(__file__).with_name("replay.py")), kind]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+
+    def start(self, folder: Path, questions: Path, answers: Path) -> None:
+        """Let it answer; returns at once."""
+        self.answers = answers
+        with contextlib.suppress(BrokenPipeError):  # it ended already: `wait` says why
+            self.process.stdin.write(f"{folder}\n{questions}\n{answers}\n")
+            self.process.stdin.flush()
+
+    def wait(self) -> Cases:
+        """Return its answers.
+
+        Raises:
+            ZooError: If it failed, with the last line that it wrote.
+        """
+        _, errors = self.process.communicate()
+        if self.process.returncode:
+            last = errors.strip().splitlines()[-1:] or [f"exit code {self.process.returncode}"]
+            raise ZooError(
+                f"{self.name} cannot run what was exported.",
+                received=last[0][:300],
+                do="Report this model and its layers.",
+            )
+        return read_cases(self.answers)
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[tuple[Process, Process, Path]]:
+    """Start ONNX Runtime and TensorFlow; yield both and a folder for questions and answers."""
+    started = []
+    with tempfile.TemporaryDirectory(prefix="aezoo-") as folder:
+        try:
+            started = [Process("onnx"), Process("saved_model")]
+            yield *started, Path(folder)
+        finally:
+            for one in started:
+                one.process.kill()
+                one.process.communicate()
+
+
+def write_cases(path: Path, cases: Cases) -> None:
+    """Write arrays under `<endpoint>|<batch>|<tensor>`."""
+    np.savez(
+        path,
+        **{
+            f"{endpoint}|{batch}|{name}": value
+            for (endpoint, batch), arrays in cases.items()
+            for name, value in arrays.items()
+        },
+    )
+
+
+def read_cases(path: Path) -> Cases:
+    """Read what `write_cases` wrote."""
+    cases: Cases = {}
+    with np.load(path, allow_pickle=False) as arrays:
+        for key in arrays.files:
+            endpoint, batch, name = key.split("|")
+            cases.setdefault((endpoint, int(batch)), {})[name] = arrays[key]
+    return cases

@@ -1,0 +1,286 @@
+"""From a fitted model to a bundle that is proven to give the answers that were evaluated.
+
+artifacts/conv_ae/
+saved_model/1/  onnx/<endpoint>.onnx  model.keras  probe.npz  manifest.json  README.md
+"""
+
+import contextlib
+import datetime
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import onnx
+
+from aezoo.endpoints import Endpoint
+from aezoo.errors import ZooError, closest_match
+from aezoo.export import card, manifest, onnx_graph, saved_model
+from aezoo.export.asking import Cases, Process, processes, write_cases
+from aezoo.export.compare import compare
+from aezoo.export.fusing import without_cudnn
+from aezoo.export.manifest import Comparison, Manifest, Probe, Undecided, Verification
+from aezoo.export.placing import whole_folder
+from aezoo.export.probe import Arrays, probe_inputs, tiled
+from aezoo.export.runner import Bundle
+from aezoo.export.verify import PROBE_FILE, verify_bundle, write_probe
+from aezoo.version import __version__
+from aezoo.zoo_model import ZooModel
+
+BATCHES = (1, 2, 5, 33)
+MEMORY_LIMIT = 2 * 2**30  # bytes of all tensors of one graph at the largest batch
+SIZE_LIMIT = 1_500_000_000  # bytes of weights; ONNX files end at 2 GB
+
+_LIBRARIES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
+
+
+def export_bundle(
+    model: ZooModel, path: str | Path, sample: Any = None, overwrite: bool = False
+) -> Bundle:
+    """Export a model as a SavedModel and ONNX graphs, proven to answer as it does.
+
+    Everything is written to a temporary folder beside `path`, compared with Keras in processes
+    of their own at batch 1, 2, 5 and 33, and only then given its name. A failed export leaves
+    nothing behind.
+
+    Args:
+        model: Any model of the zoo. One of mixed precision is exported in float32.
+        path: The folder to make.
+        sample: Rows in user units to compare answers on, or a dict of rows by public name; without
+            one, validation rows that training kept, else draws from the declared range. At most 8
+            rows are used and kept in the bundle.
+        overwrite: Replace the bundle that stands at `path`.
+
+    Returns:
+        The bundle, ready to be asked.
+
+    Raises:
+        ZooError: If the folder exists, an operation has no ONNX counterpart, a runtime gives other
+            answers than Keras, the weights exceed 1.5 GB, or the disk is full.
+
+    Example:
+        >>> import tempfile, aezoo
+        >>> model = aezoo.build("vallina_ae", input_shape=(6,), hidden=(4,), latent_dim=2)
+        >>> bundle = export_bundle(model, tempfile.mkdtemp() + "/tiny")
+        >>> [endpoint.name for endpoint in bundle.endpoints]
+        ['reconstruct', 'encode', 'decode', 'score']
+    """
+    _check_model(model)
+    with whole_folder(Path(path), overwrite) as folder:
+        _fill(folder, model, sample)
+        verify_bundle(folder)
+    return Bundle(path)
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, ZooModel):
+        raise ZooError(
+            "Only models of the zoo can be exported: they declare what they can be asked.",
+            received=type(model).__name__,
+            do="Subclass aezoo.Autoencoder or aezoo.Segmenter.",
+        )
+    size = 4 * model.count_params()
+    if size > SIZE_LIMIT:
+        raise ZooError(
+            "The model is too large for one ONNX file.",
+            received=f"{size / 1e9:.2f} GB of weights",
+            do=f"Export models up to {SIZE_LIMIT / 1e9:.1f} GB.",
+        )
+
+
+def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
+    """Write everything into the temporary folder and compare."""
+    with (
+        processes() as (runtime, server, scratch),  # they load while we convert
+        float32_copy(model) as served,
+        without_cudnn(served),
+    ):
+        endpoints = [served.endpoint(name) for name in _chosen(served)]
+        rows, origin = probe_inputs(served, sample)
+        saved_model.write(served, endpoints, folder / "saved_model" / "1")
+        graphs = {e.name: onnx_graph.convert(e, served.name) for e in endpoints}
+        onnx_graph.write(graphs, folder / "onnx")
+        batches = affordable(BATCHES, graphs)
+        questions = {
+            (e.name, batch): tiled(rows, e.spec, batch) for e in endpoints for batch in batches
+        }
+        write_cases(scratch / "questions.npz", questions)
+        for process, written in ((runtime, "onnx"), (server, "saved_model/1")):
+            answers = scratch / f"{written[:4]}.npz"
+            process.start(folder / written, scratch / "questions.npz", answers)
+        expected = {
+            (name, batch): served.endpoint(name)(**asked)
+            for (name, batch), asked in questions.items()
+        }
+        write_probe(folder / PROBE_FILE, _kept(endpoints, rows))
+        comparisons, undecided = _compared(endpoints, questions, expected, runtime, server)
+    model.save(folder / "model.keras")
+    verification = Verification(
+        batches=batches,
+        memory_limit_bytes=MEMORY_LIMIT,
+        comparisons=comparisons,
+        undecided=undecided,
+    )
+    count = len(next(iter(rows.values())))
+    _describe(folder, model, endpoints, Probe(origin=origin, rows=count), verification)
+
+
+def _chosen(model: ZooModel) -> list[str]:
+    """Return the endpoints that the entry exports: all, unless it names some."""
+    known = [spec.name for spec in model.endpoints]
+    wanted = model.entry.export.endpoints if model.entry else None
+    for name in wanted or ():
+        if name not in known:
+            raise ZooError(
+                f"The entry {model.entry.name!r} exports an endpoint that the model lacks.",
+                received=name,
+                closest=closest_match(name, known),
+                do=f"Endpoints: {', '.join(known)}.",
+            )
+    return [name for name in known if wanted is None or name in wanted]
+
+
+@contextlib.contextmanager
+def float32_copy(model: ZooModel) -> Iterator[ZooModel]:
+    """Yield the model itself, or one of equal weights that computes in float32.
+
+    Example:
+        >>> from aezoo.models.dense import DenseAE
+        >>> model = DenseAE(input_shape=(4,), hidden=(3,))
+        >>> with float32_copy(model) as served:
+        ...     served is model
+        True
+    """
+    if precision_of(model) == "float32":
+        yield model
+        return
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        copy = type(model).from_config(model.get_config())
+    finally:
+        keras.config.set_dtype_policy(before)
+    copy.set_weights(model.get_weights())
+    copy.probe_rows = getattr(model, "probe_rows", None)
+    yield copy
+
+
+def precision_of(model: keras.Model) -> str:
+    """Return the policy that the layers were built under: `float32`, `mixed_float16`, ..."""
+    policies = {layer.dtype_policy.name for layer in model._flatten_layers()}
+    return next(iter(sorted(policies - {"float32"}, reverse=True)), "float32")
+
+
+def affordable(batches: tuple[int, ...], graphs: dict[str, onnx.ModelProto]) -> list[int]:
+    """Return the batch sizes that the memory limit allows, the largest one possible included."""
+    per_row = max(onnx_graph.activation_bytes(graph) for graph in graphs.values())
+    largest = max(1, min(batches[-1], MEMORY_LIMIT // max(per_row, 1)))
+    return sorted({batch for batch in batches if batch <= largest} | {largest})
+
+
+def _kept(endpoints: list[Endpoint], rows: Arrays) -> dict[str, tuple[Arrays, Arrays]]:
+    """Return what `probe.npz` keeps: every probe row, and what Keras answers."""
+    kept = {}
+    for endpoint in endpoints:
+        asked = {t.name: rows[t.name] for t in endpoint.spec.inputs}
+        kept[endpoint.name] = (asked, endpoint(**asked))
+    return kept
+
+
+def _compared(
+    endpoints: list[Endpoint],
+    questions: Cases,
+    expected: Cases,
+    runtime: Process,
+    server: Process,
+) -> tuple[list[Comparison], list[Undecided]]:
+    largest: dict[tuple[str, str, str], float] = {}
+    undecided = []
+    for kind, process in (("onnx", runtime), ("saved_model", server)):
+        answers = process.wait()
+        for endpoint in endpoints:
+            for (name, batch), asked in questions.items():
+                if name != endpoint.name:
+                    continue
+                case = (name, batch)
+                seen = compare(
+                    endpoint.spec, asked, expected[case], answers.get(case, {}), process.name
+                )
+                for one in seen:
+                    key = (name, one.output, kind)
+                    largest[key] = max(largest.get(key, 0.0), one.largest)
+                    undecided += [
+                        Undecided(
+                            endpoint=name, output=one.output, runtime=kind, batch=batch, index=place
+                        )
+                        for place in one.undecided
+                    ]
+    comparisons = [
+        Comparison(
+            endpoint=e.name,
+            output=t.name,
+            tolerance=manifest.tolerance_of(t),
+            onnx=largest[e.name, t.name, "onnx"],
+            saved_model=largest[e.name, t.name, "saved_model"],
+        )
+        for e in endpoints
+        for t in e.spec.outputs
+    ]
+    return comparisons, undecided
+
+
+def _describe(
+    folder: Path,
+    model: ZooModel,
+    endpoints: list[Endpoint],
+    probe: Probe,
+    verification: Verification,
+) -> None:
+    """Write the manifest and the card."""
+    files = {
+        path.relative_to(folder).as_posix(): manifest.file_record(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    trained_in = precision_of(model)
+    made = Manifest(
+        schema_version=manifest.SCHEMA_VERSION,
+        sha256="",
+        bytes=0,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions={"aezoo": __version__} | {name: metadata.version(name) for name in _LIBRARIES},
+        precision="float32" if trained_in == "float32" else f"float32, trained in {trained_in}",
+        entry=_entry(model),
+        parameters=model.count_params(),
+        endpoints=[endpoint.spec for endpoint in endpoints],
+        preprocessing=model.preprocessing.to_config(),
+        calibration=model.calibration and dict(model.calibration),
+        metrics=dict(getattr(model, "metrics_measured", None) or {}),
+        probe=probe,
+        verification=verification,
+        content_digest=manifest.content_digest(files),
+        files=files,
+    )
+    text = card.write(made)
+    (folder / card.FILE_NAME).write_text(text, encoding="utf-8")
+    card.check(text, made)
+    files = files | {card.FILE_NAME: manifest.file_record(folder / card.FILE_NAME)}
+    manifest.write(made.model_copy(update={"files": files}), folder)
+
+
+def _entry(model: ZooModel) -> manifest.Entry:
+    e = model.entry
+    if e is None:
+        builder = f"{type(model).__module__}:{type(model).__qualname__}"
+        return manifest.Entry(name=model.name, builder=builder)
+    return manifest.Entry(
+        name=e.name,
+        title=e.title,
+        summary=e.summary,
+        task=e.task,
+        source=e.source,
+        builder=e.builder,
+        args=e.model_dump(mode="json")["args"],
+        digest=e.digest(),
+    )

@@ -1,0 +1,249 @@
+"""What a bundle says about itself: `manifest.json` and its schema.
+
+The manifest lists every file of the bundle with its length and sha256, and carries the same two
+figures for itself, taken with its own sha256 left blank. They find damage and mix-ups; they are
+no signature, for whoever can rewrite a file can rewrite the manifest too.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from aezoo.errors import ZooError
+from aezoo.specs import EndpointSpec, TensorSpec
+
+SCHEMA_VERSION = 1
+FILE_NAME = "manifest.json"
+RELATIVE_TOLERANCE = 1e-5  # |a - b| <= this * (unit scale + |b|)
+
+
+class Part(pydantic.BaseModel):
+    """A part of the manifest: unknown keys are errors, values do not change."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class FileRecord(Part):
+    """Length and digest of one file."""
+
+    sha256: str
+    bytes: int
+
+
+class Entry(Part):
+    """The zoo entry that the model was built from, None values where there was none."""
+
+    name: str
+    title: str = ""
+    summary: str = ""
+    task: str = ""
+    source: str = ""
+    builder: str = ""
+    args: dict[str, Any] = {}
+    digest: str = ""
+
+
+class Probe(Part):
+    """The rows that the answers were compared on, and where they came from."""
+
+    origin: dict[str, str]  # "<endpoint>.<input>" -> in words
+    rows: int
+
+
+class Comparison(Part):
+    """Largest differences seen in one output over all batch sizes, in the output's unit."""
+
+    endpoint: str
+    output: str
+    tolerance: str
+    onnx: float
+    saved_model: float
+
+
+class Undecided(Part):
+    """A value too near the border for its decision to be the same everywhere."""
+
+    endpoint: str
+    output: str
+    runtime: Literal["onnx", "saved_model"]
+    batch: int
+    index: tuple[int, ...]
+
+
+class Verification(Part):
+    """What was compared with the answers of Keras before the bundle got its name."""
+
+    batches: list[int]
+    memory_limit_bytes: int
+    comparisons: list[Comparison]
+    undecided: list[Undecided]
+
+
+class Manifest(Part):
+    """Everything that a bundle says about itself.
+
+    Attributes:
+        schema_version: Of this format.
+        sha256: Of this file with this value left blank.
+        bytes: Length of this file.
+        created: When, UTC.
+        versions: Of the libraries that wrote the bundle.
+        precision: In words: what the weights were trained in, what the graphs compute in.
+        entry: The zoo entry.
+        parameters: Number of weights.
+        endpoints: What can be asked; the first is also the SavedModel's `serving_default`.
+        preprocessing: The constants between user units and model units.
+        calibration: How the threshold of `detect` was set, None without one.
+        metrics: What was measured before the export, in the measurer's words.
+        probe: The rows of `probe.npz`.
+        verification: What the comparison saw.
+        content_digest: Equal for equal weights and graphs, whenever and wherever exported.
+        files: Every other file of the bundle.
+    """
+
+    schema_version: int
+    sha256: str
+    bytes: int
+    created: str
+    versions: dict[str, str]
+    precision: str
+    entry: Entry
+    parameters: int
+    endpoints: list[EndpointSpec]
+    preprocessing: dict[str, Any]
+    calibration: dict[str, Any] | None
+    metrics: dict[str, Any]
+    probe: Probe
+    verification: Verification
+    content_digest: str
+    files: dict[str, FileRecord]
+
+    def endpoint(self, name: str) -> EndpointSpec | None:
+        """Return the endpoint of this name, or None."""
+        return next((spec for spec in self.endpoints if spec.name == name), None)
+
+
+def tolerance_of(tensor: TensorSpec) -> str:
+    """Return the tolerance of an output in words."""
+    if tensor.dtype.startswith("float"):
+        return f"{RELATIVE_TOLERANCE:g} * ({tensor.unit_scale:g} + |value|)"
+    return "equal, but for values on the border of a decision"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of `manifest.json`; it is shipped as `manifest.schema.json`."""
+    return Manifest.model_json_schema() | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema"
+    }
+
+
+def file_record(path: Path) -> FileRecord:
+    """Measure one file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return FileRecord(sha256=digest.hexdigest(), bytes=path.stat().st_size)
+
+
+def content_digest(files: dict[str, FileRecord]) -> str:
+    """Return one digest of all graphs and the weights that they share.
+
+    The ONNX files hold every weight that is served and have canonical bytes, so that equal models
+    have equal digests. A SavedModel's bytes differ from export to export.
+    """
+    lines = [f"{name} {files[name].sha256}" for name in sorted(files) if name.startswith("onnx/")]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    """Write `manifest.json`, with its own length and digest filled in."""
+    values = manifest.model_dump(mode="json") | {"sha256": "", "bytes": 0}
+
+    def text() -> bytes:
+        return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+
+    while len(text()) + 64 != values["bytes"]:  # the number's own digits count
+        values["bytes"] = len(text()) + 64
+    values["sha256"] = hashlib.sha256(text()).hexdigest()
+    (folder / FILE_NAME).write_bytes(text())
+
+
+def read(folder: Path) -> Manifest:
+    """Read the manifest of a bundle and check it against its own digest and the schema.
+
+    Args:
+        folder: The bundle.
+
+    Raises:
+        ZooError: If there is no manifest, it was changed, it does not fit the schema, or a newer
+            aezoo wrote it.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise ZooError(
+            "This is no bundle: it has no manifest.json.",
+            received=str(folder),
+            do="Give a folder that `aezoo export` wrote.",
+        )
+    content = path.read_bytes()
+    try:
+        values = json.loads(content)
+        version = int(values["schema_version"])
+    except (ValueError, KeyError, TypeError):
+        raise _changed("it cannot be read as JSON with a schema_version") from None
+    if version > SCHEMA_VERSION:
+        raise ZooError(
+            "A newer aezoo wrote this bundle.",
+            received=f"schema_version {version}",
+            do=f"Upgrade aezoo: this one reads versions up to {SCHEMA_VERSION}.",
+        )
+    digest = str(values.get("sha256", ""))
+    blank = content.replace(digest.encode(), b"", 1) if digest else content
+    if hashlib.sha256(blank).hexdigest() != digest or values.get("bytes") != len(content):
+        raise _changed("its length or sha256 is not the one that it states")
+    try:
+        return Manifest.model_validate(values)
+    except pydantic.ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise _changed(f"{where}: {problem['msg']}") from None
+
+
+def _changed(how: str) -> ZooError:
+    return ZooError(
+        f"manifest.json was changed after the export: {how}.",
+        do="Export again, or fetch the bundle again.",
+    )
+
+
+def check_file(folder: Path, name: str, record: FileRecord) -> None:
+    """Refuse a file that is missing, outside the folder, or not as it was exported.
+
+    Args:
+        folder: The bundle.
+        name: Relative, with forward slashes.
+        record: What the manifest says of it.
+
+    Raises:
+        ZooError: Naming the file.
+    """
+    path = folder / name
+    inside = not Path(name).is_absolute() and "\\" not in name and ".." not in Path(name).parts
+    if not inside or not path.resolve().is_relative_to(folder.resolve()):
+        raise ZooError(
+            "The manifest lists a path that leaves the bundle's folder.",
+            received=name,
+            do="Do not use this bundle.",
+        )
+    if not path.is_file():
+        raise ZooError("A file of the bundle is missing.", received=name, do="Fetch it again.")
+    if file_record(path) != record:
+        raise ZooError(
+            "A file of the bundle was changed after the export.",
+            received=name,
+            do="Export again, or fetch the bundle again.",
+        )
