@@ -33,6 +33,7 @@ class DataSection(Section):
 
     source: str = "sample"
     image_size: int | None = pydantic.Field(default=None, ge=4)
+    channels: Literal[1, 3] | None = None
     binarize: float | None = pydantic.Field(default=None, gt=0, lt=1)
     scaling: Literal["auto", "identity", "unit", "standardize", "minmax"] = "auto"
     train_classes: tuple[int | str, ...] | None = None

@@ -102,8 +102,8 @@ def test_windows_overlap_by_default_and_say_where_they_lie():
     assert data.train.index.tolist() == list(range(61))
     assert data.train.array()[1, :, 0].tolist() == list(range(1, 11))
     assert data.notes[-1] == (
-        "Windows of 10 time steps, one every 1, by time step: train 0 to 69 (61 windows), "
-        "validation 70 to 89 (11 windows), test 90 to 99 (1 windows)."
+        "Windows of 10 time steps, stride 1: train 61 (time steps 0 to 69), "
+        "validation 11 (time steps 70 to 89), test 1 (time steps 90 to 99)."
     )
 
 

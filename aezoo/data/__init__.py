@@ -5,7 +5,7 @@ from typing import Any
 from aezoo.config import DataSection, validated
 from aezoo.data.dataset import DataSet, assemble
 from aezoo.data.find import read
-from aezoo.data.reshape import in_modality, resized
+from aezoo.data.reshape import in_modality, in_size
 from aezoo.data.rows import (
     MEMORY_LIMIT,
     CalibrationRows,
@@ -67,5 +67,5 @@ def load(
     refuse_unfit(found)
     if section.window is not None:
         found = windowed(found, section)
-    found = resized(in_modality(found, modality), section.image_size)
+    found = in_size(in_modality(found, modality), section.image_size, section.channels)
     return assemble(found, section, memory_limit)

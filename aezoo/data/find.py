@@ -18,6 +18,8 @@ def read(source: Any, section: DataSection, modality: str | None, memory_limit: 
     """
     if section.window is not None:
         modality = "features"
+    if isinstance(source, str) and not source.strip():
+        raise _unknown(source)  # as a path it would be the current folder
     if isinstance(source, str) and (name := named.known_name(source)):
         found = named.LOADERS[name]()
     elif isinstance(source, str | Path):
@@ -40,7 +42,7 @@ def _from_path(path: Path, section: DataSection, modality: str | None, memory_li
         raise _unknown(path)
     kind = path.suffix.lower()
     if path.is_dir() or pictures.is_picture(path):
-        return folders.from_folder(path, section.image_size, memory_limit)
+        return folders.from_folder(path, section, memory_limit)
     if kind in tables.SUFFIXES:
         return tables.from_table_file(path)
     if kind in (".npy", ".npz"):
@@ -81,8 +83,8 @@ def _steps(x: np.ndarray, section: DataSection) -> np.ndarray:
     return x.reshape(-1, 1) if section.window is not None and x.ndim == 1 else x
 
 
-def _unknown(path: Path) -> ZooError:
-    word = str(path)
+def _unknown(source: str | Path) -> ZooError:
+    word, path = str(source), Path(source)
     neighbours = []
     if len(path.parts) > 1 and path.parent.is_dir():
         neighbours = [str(path.parent / p.name) for p in path.parent.iterdir()]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from aezoo.config import DataSection
 from aezoo.data import pictures
 from aezoo.data.image_files import IMAGE_SIZE, ImageFiles
+from aezoo.data.rows import size_text
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
 
@@ -22,7 +24,7 @@ _ROLE_FOLDERS = {
 _ENOUGH_PICTURES = 10  # to keep the tiles of one picture in one role
 
 
-def from_folder(path: Path, image_size: int | None, memory_limit: int) -> Source:
+def from_folder(path: Path, section: DataSection, memory_limit: int) -> Source:
     """Return the pictures in a folder, or one picture file that is large enough to be tiled.
 
     Subfolders `train`, `validation`, `test` are roles if nothing else lies beside them; other
@@ -37,7 +39,7 @@ def from_folder(path: Path, image_size: int | None, memory_limit: int) -> Source
     files, others = _list(path) if path.is_dir() else ([path], [])
     if not files:
         raise _no_pictures(path, others)
-    images = ImageFiles(files, size=image_size or IMAGE_SIZE)
+    images = ImageFiles(files, size=section.image_size or IMAGE_SIZE, channels=section.channels)
     if len(images) == 1:
         raise ZooError(
             "There is one picture only; training needs at least 2 rows.",
@@ -47,12 +49,12 @@ def from_folder(path: Path, image_size: int | None, memory_limit: int) -> Source
         )
     notes = [images.note()]
     if images.with_frames:
-        notes.append(f"{images.with_frames} files have several frames; the first is used.")
+        notes.append(f"Files of several frames, of which the first is used: {images.with_frames}.")
     if images.white != 255:
         notes.append(f"Pictures deeper than 8 bits were scaled: {images.white:g} is white.")
     if others:
         kinds = ", ".join(sorted({f.suffix or f.name for f in others})[:5])
-        notes.append(f"{len(others)} files that are no pictures were ignored ({kinds}).")
+        notes.append(f"Ignored files that are no pictures: {len(others)} ({kinds}).")
     whole = Part(_in_memory(images, memory_limit, notes))
     if images.fit == "tile":
         if len(files) >= _ENOUGH_PICTURES:
@@ -98,8 +100,8 @@ def _in_memory(images: ImageFiles, memory_limit: int, notes: list[str]):
         return images.read(np.arange(len(images)))
     images.check()
     notes.append(
-        f"Decoded, they would take {images.nbytes / 2**30:.3g} GiB, above the limit of "
-        f"{memory_limit / 2**30:.3g} GiB: they are read from their files in each epoch."
+        f"Decoded, they would take {size_text(images.nbytes)}, above the limit of "
+        f"{size_text(memory_limit)}: they are read from their files in each epoch."
     )
     return images
 

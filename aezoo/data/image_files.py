@@ -100,16 +100,17 @@ class ImageFiles:
     def read(self, positions: np.ndarray) -> np.ndarray:
         """Decode the rows at these positions, `(len(positions), size, size, channels)`."""
         rows = np.empty((len(positions), *self.shape), np.uint8)
-        members = self.members[positions]
+        order = np.argsort(self.members[positions], kind="stable")
+        numbers, starts = np.unique(self.members[positions][order], return_index=True)
 
-        def fill(number: int) -> None:
+        def fill(number: int, places: np.ndarray) -> None:
             picture = self._decode(self.files[number])
             picture = picture.convert("L" if self.shape[-1] == 1 else "RGB")
-            for place in np.flatnonzero(members == number):
+            for place in places:  # several, if it is cut into tiles
                 rows[place] = self._row(picture, self.corners[positions[place]])
 
         with ThreadPoolExecutor(_THREADS) as pool:
-            for _ in pool.map(fill, np.unique(members)):
+            for _ in pool.map(fill, numbers, np.split(order, starts[1:])):
                 pass
         return rows
 

@@ -103,11 +103,14 @@ def decode(path: Path, white: float = 255.0) -> Image.Image:
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Whether a decoded picture holds no colour, whatever its mode."""
+    """Whether a decoded picture holds no colour, whatever its mode.
+
+    Channels may lie one level apart: WebP rounds grey so.
+    """
     if image.mode == "L":
         return True
-    red, green, blue = np.moveaxis(np.asarray(image), -1, 0)
-    return bool(np.array_equal(red, green) and np.array_equal(green, blue))
+    values = np.asarray(image)  # (H, W, 3)
+    return bool(np.all(values.max(axis=-1) - values.min(axis=-1) <= 1))
 
 
 def white_of(tops: list[float]) -> float:

@@ -43,34 +43,44 @@ def in_modality(source: Source, modality: str | None) -> Source:
     return source
 
 
-def resized(source: Source, size: int | None) -> Source:
-    """Resize pictures of an array to `(size, size, channels)`; those of a folder have it already.
+def in_size(source: Source, size: int | None, channels: int | None) -> Source:
+    """Bring pictures of an array to `(size, size, channels)`; those of a folder have it already.
+
+    Args:
+        source: Of any modality; only pictures are changed.
+        size: Width and height; None keeps them.
+        channels: 1 or 3; None keeps them.
 
     Raises:
-        ZooError: For pictures that are not uint8, or have masks.
+        ZooError: For pictures that are not 8-bit grey or colour, or have masks.
     """
     x = source.parts["train"].x
-    if size is None or source.modality != "image":
+    height, width, depth = x.shape[-3:] if source.modality == "image" else (0, 0, 0)
+    wanted = (size or height, size or width, channels or depth)
+    if source.modality != "image" or wanted == (height, width, depth):
         return source
-    shape = tuple(x.shape[-3:])
-    if shape[:2] == (size, size):
-        return source
-    if x.dtype != np.uint8 or source.parts["train"].targets is not None:
+    masks = any(part.targets is not None for part in source.parts.values())
+    if x.dtype != np.uint8 or depth not in (1, 3) or masks:
         raise ZooError(
-            "data.image_size resizes 8-bit pictures without masks.",
-            received=f"{shape} {x.dtype}",
-            do="Leave image_size out, or resize before loading.",
+            "data.image_size and data.channels change 8-bit grey or colour pictures without masks.",
+            received=f"{(height, width, depth)}, {x.dtype}{', masks' if masks else ''}",
+            do="Leave them out, or change the pictures before loading.",
         )
     for part in source.parts.values():
-        part.x = np.concatenate([_resize(rows, size) for rows in chunks(part.x)])
-    source.notes.append(f"Pictures of {shape[1]}x{shape[0]} were resized to {size}x{size}.")
+        part.x = np.concatenate([_changed(rows, wanted) for rows in chunks(part.x)])
+    source.notes.append(
+        f"Pictures of shape {(height, width, depth)} were changed to {tuple(wanted)}."
+    )
     return source
 
 
-def _resize(rows: np.ndarray, size: int) -> np.ndarray:
-    out = np.empty((len(rows), size, size, rows.shape[-1]), np.uint8)
+def _changed(rows: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    out = np.empty((len(rows), *shape), np.uint8)
+    size = shape[1::-1]  # Pillow counts width first
     for row, place in zip(rows, out, strict=True):
-        for channel in range(rows.shape[-1]):
-            picture = Image.fromarray(np.ascontiguousarray(row[..., channel]))
-            place[..., channel] = picture.resize((size, size), Image.Resampling.BICUBIC)
+        picture = Image.fromarray(row[..., 0] if row.shape[-1] == 1 else row)
+        picture = picture.convert("L" if shape[-1] == 1 else "RGB")
+        if picture.size != size:
+            picture = picture.resize(size, Image.Resampling.BICUBIC)
+        place[:] = np.asarray(picture).reshape(shape)
     return out

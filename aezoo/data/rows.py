@@ -161,8 +161,8 @@ class Rows:
             return self.x
         if limit_bytes is not None and self.nbytes > limit_bytes:
             raise ZooError(
-                f"The {self.role} rows take {_size(self.nbytes)} in memory, "
-                f"above the limit of {_size(limit_bytes)}.",
+                f"The {self.role} rows take {size_text(self.nbytes)} in memory, "
+                f"above the limit of {size_text(limit_bytes)}.",
                 do="Take fewer rows (rows.take(...)), or raise limit_bytes.",
             )
         return self.x.read(np.arange(len(self)))
@@ -257,7 +257,13 @@ def _content_digest(rows) -> str:
     return digest.hexdigest()
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Return a number of bytes in words.
+
+    Example:
+        >>> size_text(3 * 2**20)
+        '3 MiB'
+    """
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= size:
             return f"{count / size:.3g} {unit}"

@@ -45,11 +45,11 @@ def windowed(source: Source, section: DataSection) -> Source:
             do="Choose a smaller window, or give a longer series.",
         )
     spans = [
-        f"{role} {part.index[0]} to {part.index[-1]} ({len(cut[role].x)} windows)"
+        f"{role} {len(cut[role].x)} (time steps {part.index[0]} to {part.index[-1]})"
         for role, part in sorted(parts.items(), key=lambda item: _start(item[1]))
         if len(part.x)
     ]
-    note = f"Windows of {window} time steps, one every {stride}, by time step: {', '.join(spans)}."
+    note = f"Windows of {window} time steps, stride {stride}: {', '.join(spans)}."
     notes = [*source.notes, note]
     if any(part.labels is not None for part in parts.values()):
         notes.append("A window has the highest label of its time steps.")
