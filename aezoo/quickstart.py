@@ -42,7 +42,9 @@ def run_quickstart(folder: Path, console: Console) -> dict[str, dict[str, float]
 
     with console.status("exporting, then asking every exported graph the same questions"):
         aezoo.export_bundle(run.model, folder / "bundle")
-    console.print(f"[bold]{folder / 'bundle'}[/] exported; SavedModel and ONNX answer as Keras did.")
+    console.print(
+        f"[bold]{folder / 'bundle'}[/] exported; SavedModel and ONNX answer as Keras did."
+    )
 
     page = _report(run, measured, answers, folder)
     console.print(f"[bold]{page}[/] has the pictures. {time.perf_counter() - started:.0f} s.\n")
@@ -88,7 +90,9 @@ def _measure(run) -> tuple[dict[str, dict[str, float]], dict[str, np.ndarray]]:
     untrained = aezoo.build("conv_ae", latent_dim=LATENT_DIM, seed=RECIPE["seed"])
     answers = {
         "conv_ae": run.model.predict(test, batch_size=500, verbose=0),
-        f"PCA, {LATENT_DIM} components": pca.inverse_transform(codes).reshape(test.shape),
+        f"PCA, {LATENT_DIM} components": np.clip(  # pixels lie in [0, 1]; clipping helps PCA
+            pca.inverse_transform(codes), 0.0, 1.0
+        ).reshape(test.shape),
         "the same network untrained": untrained.predict(test, batch_size=500, verbose=0),
     }
     measured = {
