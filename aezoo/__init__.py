@@ -17,6 +17,7 @@ _HOMES = {
     "list_models": "aezoo.registry",
     "register": "aezoo.registry",
     "Autoencoder": "aezoo.autoencoder",
+    "Segmenter": "aezoo.segmenter",
     "load": "aezoo.storage",
     "save": "aezoo.storage",
     "train": "aezoo.training",
