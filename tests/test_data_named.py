@@ -213,3 +213,11 @@ def test_pictures_change_to_features_and_to_another_size_where_a_model_needs_it(
         load((np.zeros((9, 8, 8, 1)) + np.eye(8)[..., None], np.ones((9, 8, 8))), image_size=4)
     with pytest.raises(ZooError, match="takes tokens, but sample holds image"):
         load("sample", modality="tokens")
+
+
+def test_a_name_goes_before_a_path_and_this_is_said(tmp_path, monkeypatch):
+    (tmp_path / "sample").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load("sample").notes == ["sample is the data set; write ./sample for the path."]
+    with pytest.raises(ZooError, match="The folder is empty"):
+        load("./sample")

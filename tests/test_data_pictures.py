@@ -115,12 +115,13 @@ def test_pictures_deeper_than_eight_bits_are_scaled_by_their_depth(tmp_path):
     assert "4095 is white" in " ".join(data.notes)
 
 
-def test_the_camera_s_orientation_is_honoured(tmp_path):
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_the_camera_s_orientation_is_honoured(tmp_path, suffix):
     picture = smooth(48, 32)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     for name in ("a", "b"):
-        picture.save(tmp_path / f"{name}.png", exif=exif)
+        picture.save(tmp_path / f"{name}.{suffix}", exif=exif, lossless=True)
     files = ImageFiles(sorted(tmp_path.iterdir()), size=32, fit="crop")
     upright = picture.transpose(Image.Transpose.ROTATE_270)
     assert files.sizes == [(32, 48)] * 2

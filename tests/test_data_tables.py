@@ -189,6 +189,8 @@ def test_pairs_bring_labels_or_masks(rng):
     for rows in data.roles().values():
         np.testing.assert_array_equal(rows.targets, masks[rows.index])
         assert rows.labels is None
+    clean = load((x, np.zeros((30, 8, 8, 1)) + 0.5))
+    assert clean.train.targets.dtype == np.float32 and (clean.train.targets == 0.5).all()
     column = load((x, np.arange(30)[:, None] % 2))
     assert labels_of(column).tolist() == [0, 1] * 15
 

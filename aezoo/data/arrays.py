@@ -64,7 +64,8 @@ def from_arrays(
             if _is_labels(y):
                 part.labels = _encode(y, names)
             else:
-                part.targets = np.ascontiguousarray(y)
+                kind = {"f": "float32", "b": "uint8"}.get(y.dtype.kind, y.dtype)
+                part.targets = np.ascontiguousarray(y, kind)
         parts[role] = part
     return Source(origin, origin, parts, modality, names, notes)
 

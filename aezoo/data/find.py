@@ -22,6 +22,8 @@ def read(source: Any, section: DataSection, modality: str | None, memory_limit: 
         raise _unknown(source)  # as a path it would be the current folder
     if isinstance(source, str) and (name := named.known_name(source)):
         found = named.LOADERS[name]()
+        if Path(source).exists():
+            found.notes.append(f"{source} is the data set; write ./{source} for the path.")
     elif isinstance(source, str | Path):
         found = _from_path(Path(source).expanduser(), section, modality, memory_limit)
     elif type(source).__name__ == "DataFrame":

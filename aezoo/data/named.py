@@ -157,7 +157,7 @@ def _image_parts(arrays: dict[str, np.ndarray]) -> dict[str, Part]:
 def _found_arrays(name: str, file: str | None = None) -> dict[str, np.ndarray]:
     """Return the arrays of a data set from AEZOO_DATA, else from Keras."""
     root = os.environ.get(ENVIRONMENT)
-    folder = Path(root) / name if root else None
+    folder = Path(root).expanduser() / name if root else None
     if folder is not None and folder.is_dir():
         archive = folder / (file or f"{name}.npz")
         if archive.is_file():

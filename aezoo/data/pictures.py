@@ -19,6 +19,7 @@ FORMAT_NAMES = ", ".join(FORMATS)
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = (5, 6, 7, 8)  # its values that swap width and height
+_HOLDS_EXIF = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # in PNG files
 _WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # real numbers, 8, 10, 12, 14, 16 bits
 
 
@@ -62,7 +63,7 @@ def survey(path: Path) -> Survey:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            if image.getexif().get(_ORIENTATION) in _TURNED:
+            if image.format != "TIFF" and _orientation(image) in _TURNED:  # TIFF's is upright
                 width, height = height, width
             deep = _is_deep(image)
             grey = deep or image.mode in ("L", "LA", "La", "1")
@@ -89,7 +90,8 @@ def decode(path: Path, white: float = 255.0) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
+            if _orientation(image) != 1:
+                image = ImageOps.exif_transpose(image)
             if _is_deep(image):
                 values = np.asarray(image, "float64") * (255.0 / white)
                 return Image.fromarray(np.clip(np.round(values), 0, 255).astype("uint8"))
@@ -125,6 +127,13 @@ def white_of(tops: list[float]) -> float:
     if not tops:
         return 255.0
     return next(white for white in _WHITES if white >= max(tops))
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 if there is none in the head of the file."""
+    if image.format == "PNG" and not _HOLDS_EXIF & image.info.keys():
+        return 1  # Pillow would decode the whole picture to look for it at the end
+    return image.getexif().get(_ORIENTATION, 1)
 
 
 def _is_deep(image: Image.Image) -> bool:
