@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from aezoo.errors import ZooError
 from aezoo.version import __version__
@@ -17,8 +15,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The autoencoder zoo: build by name, train on your data, export a proven bundle.",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Override a key: train.epochs=5. Repeatable.")
@@ -30,11 +26,22 @@ def main() -> None:
     try:
         app()
     except ZooError as error:
-        err.print(f"[bold red]error:[/] {_escaped(str(error))}")
+        _console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}")
         sys.exit(1)
     except KeyboardInterrupt:
-        err.print("Stopped.")
+        _console(stderr=True).print("Stopped.")
         sys.exit(130)
+
+
+def _console(stderr: bool = False):
+    """Return a console; made when needed, because `aezoo list` needs none and should be instant."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _print(text) -> None:
+    _console().print(text, soft_wrap=True)
 
 
 def _escaped(text: str) -> str:
@@ -48,7 +55,7 @@ def _show_warnings() -> None:
     import warnings
 
     def show(message, category, filename, lineno, file=None, line=None):
-        err.print(f"[yellow]warning:[/] {_escaped(str(message))}")
+        _console(stderr=True).print(f"[yellow]warning:[/] {_escaped(str(message))}")
 
     warnings.showwarning = show
 
@@ -65,7 +72,7 @@ def _version(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     if version:
-        out.print(__version__)
+        typer.echo(__version__)
         raise typer.Exit
 
 
@@ -77,19 +84,19 @@ def list_command(
     """List the zoo."""
     from aezoo.registry import listings
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("name", "task", "data", "parameters", "what it is"):
-        table.add_column(column, justify="right" if column == "parameters" else "left")
     found = listings(pattern, task=task)
+    if not found:
+        raise ZooError("No name matches this pattern.", received=pattern, do="Run `aezoo list`.")
+    rows = [("name", "task", "data", "parameters", "what it is")]
     for listing in found:
         values = listing.values
         size = f"{listing.parameters:,}" if listing.parameters else ""
-        table.add_row(
-            f"[bold]{listing.name}[/]", values["task"], values["modality"], size, values["title"]
-        )
-    if not found:
-        raise ZooError("No name matches this pattern.", received=pattern, do="Run `aezoo list`.")
-    out.print(table)
+        rows.append((listing.name, values["task"], values["modality"], size, values["title"]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[3] = row[3].rjust(widths[3])
+        typer.echo("  ".join(cells).rstrip())
 
 
 @app.command()
@@ -97,7 +104,7 @@ def show(name: Annotated[str, typer.Argument(help="A name, in any spelling.")]) 
     """Show one entry: arguments, recipe, size, loss terms and their units."""
     from aezoo.registry import describe
 
-    out.print(_escaped(repr(describe(name))), soft_wrap=True)
+    typer.echo(repr(describe(name)))
 
 
 @app.command()
@@ -139,22 +146,26 @@ def train(
     try:
         run = aezoo.train(entry, data, out=out_dir, resume=resume, model=model, **overrides)
     except KeyboardInterrupt:
-        err.print("Stopped. The weights so far are kept; go on with `aezoo train --resume RUN`.")
+        _console(stderr=True).print(
+            "Stopped. The weights so far are kept; go on with `aezoo train --resume RUN`."
+        )
         raise
     _print_metrics(run.metrics)
-    out.print(f"[bold]{run.directory}[/]  next: aezoo export {run.directory} DIR")
+    _print(f"[bold]{run.directory}[/]  next: aezoo export {run.directory} DIR")
 
 
 def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
     if not metrics:
         return
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     terms = list(next(iter(metrics.values())))
     for column in ("rows", *terms):
         table.add_column(column, justify="left" if column == "rows" else "right")
     for role, values in metrics.items():
         table.add_row(role, *(f"{values[term]:.4g}" for term in terms))
-    out.print(table)
+    _print(table)
 
 
 @app.command()
@@ -168,9 +179,9 @@ def export(
     import aezoo
 
     model = aezoo.load(run)
-    with err.status("exporting and verifying"):
+    with _console(stderr=True).status("exporting and verifying"):
         aezoo.export_bundle(model, bundle, overwrite=overwrite)
-    out.print(f"[bold]{bundle}[/] verified. Next: aezoo predict {bundle} INPUT")
+    _print(f"[bold]{bundle}[/] verified. Next: aezoo predict {bundle} INPUT")
 
 
 @app.command()
@@ -178,7 +189,7 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle.")]) -> None:
     """Check a bundle's files and replay its recorded answers; needs no TensorFlow."""
     from aezoo.export import verify_bundle
 
-    out.print(verify_bundle(bundle))
+    _print(verify_bundle(bundle))
 
 
 @app.command()
@@ -191,7 +202,7 @@ def predict(
     """Answer a file with a bundle, by ONNX Runtime alone; needs no TensorFlow."""
     from aezoo.export import predict_file
 
-    out.print(predict_file(bundle, rows, endpoint=endpoint, output=output))
+    _print(predict_file(bundle, rows, endpoint=endpoint, output=output))
 
 
 @app.command()
@@ -204,7 +215,7 @@ def quickstart(
     _start_tensorflow()
     from aezoo.quickstart import run_quickstart
 
-    run_quickstart(out_dir, out)
+    run_quickstart(out_dir, _console())
 
 
 if __name__ == "__main__":
