@@ -191,11 +191,13 @@ def test_streamed_tiles_equal_those_in_memory(tmp_path):
     np.testing.assert_array_equal(far.train.gather([7, 1, 4]), near.train.array()[[7, 1, 4]])
 
 
-def test_the_fingerprint_of_streamed_pictures_follows_their_files(tmp_path):
+def test_the_fingerprint_of_streamed_pictures_follows_their_files(tmp_path, monkeypatch):
     write(tmp_path, [(16, 16)] * 4)
     settings = {"image_size": 16, "memory_limit": 100}
     first = load(tmp_path, **settings).train.fingerprint()
     assert load(tmp_path, **settings).train.fingerprint() == first
+    monkeypatch.chdir(tmp_path)
+    assert load(".", **settings).train.fingerprint() == first
     write(tmp_path, [(17, 17)] * 4)
     assert load(tmp_path, **settings).train.fingerprint() != first
 

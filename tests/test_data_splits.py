@@ -73,7 +73,7 @@ def test_a_split_in_time_is_in_order_and_without_gaps(count, validation, test):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    steps=st.integers(30, 120),
+    steps=st.integers(60, 120),
     window=st.integers(2, 12),
     stride=st.integers(1, 9),
     columns=st.integers(1, 3),
@@ -119,6 +119,9 @@ def test_windows_need_a_table_that_is_long_enough():
         load(np.arange(10.0), window=10, validation=0)
     with pytest.raises(ZooError, match="no such table"):
         load("sample", window=4)
+    short = load(np.arange(30.0), window=10)
+    assert short.validation is None and short.test is None
+    assert short.notes[-1].endswith("there are no validation or test rows.")
 
 
 def test_windows_too_large_for_memory_are_cut_when_they_are_read(rng):

@@ -33,7 +33,7 @@ def load(
     source: Any,
     section: DataSection | None = None,
     *,
-    modality: str | None = None,
+    modality: str | tuple[str, ...] | None = None,
     memory_limit: int = MEMORY_LIMIT,
     **overrides: Any,
 ) -> DataSet:
@@ -44,8 +44,9 @@ def load(
             `ecg5000`, `brain_mri`), a folder of pictures, a `.npy`, `.npz`, `.csv` or `.parquet`
             file, an array `(N, ...)`, a pair `(x, y)`, or a pandas table.
         section: Size, classes, window, fractions and seed of the split; None takes the defaults.
-        modality: What the rows are: `image`, `features`, `series` or `tokens`; None takes what
-            the source says or looks like.
+        modality: What the rows are: `image`, `features`, `series` or `tokens`; a tuple names
+            what a model takes, the preferred one first; None takes what the source says or looks
+            like.
         memory_limit: Bytes up to which a role's rows are held in memory.
         **overrides: Of the section, such as `image_size=32` or `validation=0.2`.
 
@@ -63,9 +64,10 @@ def load(
     section = section or DataSection()
     if overrides:
         section = validated(DataSection, section.model_dump() | overrides, "load")
-    found = read(source, section, modality, memory_limit)
+    taken = (modality,) if isinstance(modality, str) else tuple(modality or ())
+    found = read(source, section, taken, memory_limit)
     refuse_unfit(found)
     if section.window is not None:
         found = windowed(found, section)
-    found = in_size(in_modality(found, modality), section.image_size, section.channels)
+    found = in_size(in_modality(found, taken), section.image_size, section.channels)
     return assemble(found, section, memory_limit)

@@ -9,6 +9,7 @@ from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError, closest_match
 
 MODALITIES = ("image", "features", "series", "tokens")
+_NARROWEST = 8  # pixels; narrower rows of two axes are no pictures
 _ROLE_KEYS = {
     "x": "train",
     "x_train": "train",
@@ -27,8 +28,8 @@ _AXES = {
 
 def from_arrays(
     given: dict[str, tuple[np.ndarray, np.ndarray | None]],
+    taken: tuple[str, ...] = (),
     *,
-    modality: str | None = None,
     origin: str = "<array>",
 ) -> Source:
     """Return the source of arrays.
@@ -36,7 +37,8 @@ def from_arrays(
     Args:
         given: Role -> `x` `(N, ...)`, numeric, and `y`: `(N,)` classes (integers or words),
             `(N, ...)` targets such as masks, or None.
-        modality: What the rows are; None guesses from shape and type and says so.
+        taken: The modalities that the model takes; the first that the rows fit is chosen. Empty
+            guesses from shape and type and says so.
         origin: For the record.
 
     Raises:
@@ -45,8 +47,9 @@ def from_arrays(
     notes: list[str] = []
     first = next(iter(given.values()))[0]
     _refuse_non_numbers(first)
-    if modality is None:
-        modality = _guess(first)
+    fitting = [m for m in taken if shape_in(m, first.shape[1:]) is not None]
+    modality = fitting[0] if fitting else taken[0] if taken else _guess(first)
+    if not taken:
         notes.append(f"Rows of shape {first.shape[1:]}, {first.dtype}, are taken as {modality}.")
     parts, names = {}, None
     whole = [y for _, y in given.values() if y is not None and _is_labels(y)]
@@ -141,12 +144,7 @@ def as_modality(x: np.ndarray | Store, modality: str) -> np.ndarray | Store:
             do=f"Use one of {', '.join(MODALITIES)}.",
         )
     shape = tuple(x.shape[1:]) if isinstance(x, np.ndarray) else tuple(x.shape)
-    wanted = {
-        "image": {2: (*shape, 1), 3: shape},
-        "features": {n: (int(np.prod(shape)),) for n in range(1, 5)},
-        "series": {1: (*shape, 1), 2: shape},
-        "tokens": {1: shape},
-    }[modality].get(len(shape))
+    wanted = shape_in(modality, shape)
     dtype = _dtype(x, modality)
     if wanted is None or dtype is None:
         raise ZooError(
@@ -160,6 +158,24 @@ def as_modality(x: np.ndarray | Store, modality: str) -> np.ndarray | Store:
         return Mapped(x.source, x.positions, shape=wanted, dtype=dtype)
     with np.errstate(over="ignore"):  # what overflows is refused as infinite
         return np.ascontiguousarray(x.reshape(len(x), *wanted).astype(dtype, copy=False))
+
+
+def shape_in(modality: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape that a row of this shape has in a modality, None if it has none.
+
+    Two axes are a picture only where both are wider than a handful: (140, 1) is a series.
+
+    Example:
+        >>> shape_in("image", (28, 28)), shape_in("image", (140, 1)), shape_in("series", (140,))
+        ((28, 28, 1), None, (140, 1))
+    """
+    by_rank = {
+        "image": {2: (*shape, 1) if min(shape, default=0) >= _NARROWEST else None, 3: shape},
+        "features": {n: (int(np.prod(shape)),) for n in range(1, 5)},
+        "series": {1: (*shape, 1), 2: shape},
+        "tokens": {1: shape},
+    }
+    return by_rank.get(modality, {}).get(len(shape))
 
 
 def _dtype(x: np.ndarray | Store, modality: str) -> str | None:

@@ -11,13 +11,14 @@ from aezoo.data.source import Source
 from aezoo.errors import ZooError, closest_match
 
 
-def read(source: Any, section: DataSection, modality: str | None, memory_limit: int) -> Source:
+def read(source: Any, section: DataSection, taken: tuple[str, ...], memory_limit: int) -> Source:
     """Return what `source` names, still in the parts that it came in.
 
-    With a window, the rows returned are time steps: features.
+    With a window, the rows returned are time steps: features. `taken` are the modalities that the
+    model takes, the preferred one first; empty for any.
     """
     if section.window is not None:
-        modality = "features"
+        taken = ("features",)
     if isinstance(source, str) and not source.strip():
         raise _unknown(source)  # as a path it would be the current folder
     if isinstance(source, str) and (name := named.known_name(source)):
@@ -25,11 +26,11 @@ def read(source: Any, section: DataSection, modality: str | None, memory_limit: 
         if Path(source).exists():
             found.notes.append(f"{source} is the data set; write ./{source} for the path.")
     elif isinstance(source, str | Path):
-        found = _from_path(Path(source).expanduser(), section, modality, memory_limit)
+        found = _from_path(Path(source).expanduser(), section, taken, memory_limit)
     elif type(source).__name__ == "DataFrame":
         found = tables.from_frame(source)
     else:
-        found = arrays.from_arrays(_pairs(source, section), modality=modality)
+        found = arrays.from_arrays(_pairs(source, section), taken)
     if section.window is not None and found.modality != "features":
         raise ZooError(
             "data.window cuts a table of time steps into windows; this is no such table.",
@@ -39,7 +40,9 @@ def read(source: Any, section: DataSection, modality: str | None, memory_limit: 
     return found
 
 
-def _from_path(path: Path, section: DataSection, modality: str | None, memory_limit: int) -> Source:
+def _from_path(
+    path: Path, section: DataSection, taken: tuple[str, ...], memory_limit: int
+) -> Source:
     if not path.exists():
         raise _unknown(path)
     kind = path.suffix.lower()
@@ -52,7 +55,7 @@ def _from_path(path: Path, section: DataSection, modality: str | None, memory_li
             arrays.read_npz(path) if kind == ".npz" else {"train": (arrays.read_npy(path), None)}
         )
         given = {role: (_steps(x, section), y) for role, (x, y) in given.items()}
-        found = arrays.from_arrays(given, modality=modality, origin=str(path))
+        found = arrays.from_arrays(given, taken, origin=str(path))
         found.name = path.stem
         return found
     raise ZooError(

@@ -37,6 +37,18 @@ class ImageFiles:
     Raises:
         ZooError: For files that cannot be decoded (the first five are named), or a picture that
             is smaller than a tile.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "a.png"
+        ...     Image.linear_gradient("L").save(file)  # 256x256
+        ...     files = ImageFiles([file], size=64)
+        ...     rows = files.read(np.array([0, 15]))
+        >>> files.note()
+        '1 grey picture of 256x256 was tiled into 16 squares of 64x64.'
+        >>> rows.shape, rows[:, 0, 0, 0].tolist()
+        ((2, 64, 64, 1), [0, 192])
     """
 
     dtype = np.dtype("uint8")
@@ -178,9 +190,10 @@ class ImageFiles:
     def fingerprint(self) -> str:
         """Return a sha256 of names, sizes and times of the files and of how rows are cut."""
         digest = hashlib.sha256(f"{self.shape} {self.fit} {self.white}".encode())
+        root = os.path.commonpath(self.files)  # the folder may have moved
         for number in np.unique(self.members):
-            stat = self.files[number].stat()
-            digest.update(f"\n{self.files[number]}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+            name, stat = os.path.relpath(self.files[number], root), self.files[number].stat()
+            digest.update(f"\n{name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
         digest.update(np.ascontiguousarray(self.members, "<i8").tobytes())
         digest.update(np.ascontiguousarray(self.corners, "<i8").tobytes())
         return digest.hexdigest()

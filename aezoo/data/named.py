@@ -173,7 +173,7 @@ def _found_arrays(name: str, file: str | None = None) -> dict[str, np.ndarray]:
             train, test = getattr(keras.datasets, name).load_data()
         except Exception as error:  # whatever a download may raise
             reason = str(error).strip().splitlines() or [type(error).__name__]
-            why = f"{where}, and the download failed ({reason[0][:120]})"
+            why = f"{where}, and the download failed ({reason[0][:200]})"
         else:
             return dict(zip(_IDX_FILES, (*train, *test), strict=True))
     raise ZooError(

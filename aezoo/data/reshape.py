@@ -9,20 +9,21 @@ from aezoo.data.source import Source
 from aezoo.errors import ZooError
 
 
-def in_modality(source: Source, modality: str | None) -> Source:
+def in_modality(source: Source, taken: tuple[str, ...]) -> Source:
     """Flatten rows to features, or take each row of a table as one series, where a model needs it.
 
     Raises:
         ZooError: For any other change of modality.
     """
-    if modality in (None, source.modality):
+    if not taken or source.modality in taken:
         return source
-    flattened = modality == "features" and source.modality in ("image", "series")
-    if not flattened and (source.modality, modality) != ("features", "series"):
+    flattened = "features" in taken and source.modality in ("image", "series")
+    modality = "features" if flattened else "series"
+    if not flattened and (source.modality != "features" or "series" not in taken):
         raise ZooError(
-            f"The model takes {modality}, but {source.name} holds {source.modality}.",
+            f"The model takes {' or '.join(taken)}, but {source.name} holds {source.modality}.",
             received=source.name,
-            do=f"Choose data that are {modality}, or a model for {source.modality}.",
+            do=f"Choose data that are {taken[0]}, or a model for {source.modality}.",
         )
     x = source.parts["train"].x
     if not isinstance(x, np.ndarray | Mapped):

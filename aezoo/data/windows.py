@@ -21,7 +21,15 @@ def windowed(source: Source, section: DataSection) -> Source:
         section: Its `window` and `stride` (None means 1) and the fractions of the roles.
 
     Raises:
-        ZooError: For rows that are no table, or fewer training rows than a window.
+        ZooError: For labels in words, or fewer training rows than a window.
+
+    Example:
+        >>> from aezoo.data import load
+        >>> data = load(np.arange(20.0), window=4, stride=2, validation=0.2)
+        >>> data.train.array()[:3, :, 0].tolist()
+        [[0.0, 1.0, 2.0, 3.0], [2.0, 3.0, 4.0, 5.0], [4.0, 5.0, 6.0, 7.0]]
+        >>> data.validation.index.tolist(), data.test is None  # 2 steps are no window of 4
+        ([14], True)
     """
     window, stride = section.window, section.stride or 1
     if source.class_names is not None and any(p.labels is not None for p in source.parts.values()):
@@ -53,6 +61,9 @@ def windowed(source: Source, section: DataSection) -> Source:
     notes = [*source.notes, note]
     if any(part.labels is not None for part in parts.values()):
         notes.append("A window has the highest label of its time steps.")
+    short = [role for role, part in cut.items() if not len(part.x)]
+    if short:
+        notes.append(f"Too few time steps for a window: there are no {' or '.join(short)} rows.")
     cut = {role: part for role, part in cut.items() if len(part.x)}
     return Source(source.name, source.origin, cut, "series", None, notes, complete=True)
 
