@@ -1,0 +1,120 @@
+"""Segment the brain slices with `unet`, beside the rule that looks at one pixel's intensity.
+
+    python benchmarks/unet_brain_mri.py [--seeds 3]         (AEZOO_DATA names the data folder)
+
+Trains the entry's own recipe on slices up to 35, keeps the best epoch on slices 36 to 41, and
+measures Dice and IoU pooled over slices 49 and above, once per seed. Writes
+results/unet_brain_mri.csv and results/unet_brain_mri.png.
+"""
+
+import argparse
+import csv
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+import aezoo
+from aezoo import metrics
+from aezoo.data import load
+
+RESULTS = Path(__file__).parents[1] / "results"
+TISSUES = ("background", "CSF", "grey matter", "white matter")
+COLUMNS = ("method", "class", "dice", "iou", "seed", "epochs", "seconds", "command")
+NOTICE = (
+    "Pictures: MNI ICBM152 (2009a), McConnell Brain Imaging Centre, McGill University; "
+    "see THIRD_PARTY_NOTICES.md."
+)
+
+
+def intensity_rule(images, masks):
+    """Return the commonest class of each 8-bit intensity, `(256,)`; unseen ones are background."""
+    counts = np.zeros((256, len(TISSUES)), int)
+    np.add.at(counts, (images.ravel(), masks.ravel()), 1)
+    return counts.argmax(axis=1)
+
+
+def rows_of(method, masks, answer, **rest):
+    """Return one CSV row per class, all pixels pooled."""
+    dice, iou = metrics.Dice(len(TISSUES)), metrics.MeanIoU(len(TISSUES))
+    for metric in (dice, iou):
+        metric.update_state(masks.astype("int32"), answer.astype("int32"))
+    values = zip(TISSUES, dice.per_class(), iou.per_class(), strict=True)
+    return [
+        {"method": method, "class": tissue, "dice": f"{d:.4f}", "iou": f"{i:.4f}", **rest}
+        for tissue, d, i in values
+    ]
+
+
+def train(data, seed, folder):
+    """Train the recipe; return the model of the best epoch, the epochs and the seconds."""
+    began = time.time()
+    run = aezoo.train("unet", data, out=folder / f"seed_{seed}", seed=seed)
+    return run.model, len(run.history), time.time() - began
+
+
+def draw(images, masks, answer, path):
+    """Draw image, truth, prediction and error of five test slices."""
+    chosen = np.linspace(0, len(images) - 4, 5).astype(int)
+    colours = matplotlib.colors.ListedColormap(["black", "#3b82c4", "#9a9a9a", "#f2f2f2"])
+    titles = ("image", "truth", "prediction", "wrong pixels")
+    figure, axes = plt.subplots(4, 5, figsize=(9, 7), layout="constrained")
+    for column, n in zip(axes.T, chosen, strict=True):
+        wrong = answer[n] != masks[n]
+        column[0].imshow(images[n, ..., 0], cmap="gray", vmin=0, vmax=255)
+        column[1].imshow(masks[n], cmap=colours, vmin=0, vmax=3, interpolation="nearest")
+        column[2].imshow(answer[n], cmap=colours, vmin=0, vmax=3, interpolation="nearest")
+        column[3].imshow(wrong, cmap="inferno", vmin=0, vmax=1.3, interpolation="nearest")
+        column[0].set_title(f"slice {n + 49}", fontsize=9)
+        column[3].set_xlabel(f"{wrong.mean():.1%} of pixels", fontsize=8)
+        for axis in column:
+            axis.set(xticks=[], yticks=[])
+    for axis, title in zip(axes[:, 0], titles, strict=True):
+        axis.set_ylabel(title, fontsize=9)
+    handles = [
+        matplotlib.patches.Patch(facecolor=colours(c), edgecolor="gray", label=TISSUES[c])
+        for c in range(4)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.suptitle("unet on test slices of brain_mri", fontsize=11)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main():
+    """Train every seed, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    seeds = parser.parse_args().seeds
+    command = f"python benchmarks/unet_brain_mri.py --seeds {seeds}"
+    RESULTS.mkdir(exist_ok=True)
+    data = load("brain_mri")
+    images, masks = data.test.array(), data.test.targets
+    rule = intensity_rule(data.train.array(), data.train.targets)
+    shared = {"seed": "", "epochs": "", "seconds": "", "command": command}
+    rows = rows_of("commonest class of the intensity", masks, rule[images[..., 0]], **shared)
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(seeds):
+            model, epochs, seconds = train(data, seed, Path(folder))
+            answer = model.endpoint("segment")(image=images)["mask"]
+            shared |= {"seed": seed, "epochs": epochs, "seconds": round(seconds)}
+            rows += rows_of("unet", masks, answer, **shared)
+            if seed == 0:
+                draw(images, masks, answer, RESULTS / "unet_brain_mri.png")
+    with (RESULTS / "unet_brain_mri.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    for row in rows:
+        print(*(row[c] for c in COLUMNS[:-1]), sep="\t")
+    print(NOTICE, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
