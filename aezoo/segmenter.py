@@ -35,6 +35,8 @@ class Segmenter(ZooModel):
         TensorShape([2, 9, 9, 3])
     """
 
+    modalities = ("image",)
+
     main_term = "segmentation_loss"
 
     def __init__(

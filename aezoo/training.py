@@ -171,7 +171,8 @@ def _load_data(data, entry: Entry, run: Path | None):
             received=source,
             do="Pass the same arrays again: aezoo.train(resume=..., data=...).",
         )
-    dataset = load(source, entry.data, modality=entry.modality)
+    taken = dict.fromkeys((entry.modality, *builder_of(entry).modalities))
+    dataset = load(source, entry.data, modality=tuple(taken))
     if run is not None:
         before = json.loads((run / "run.json").read_text())["data"]["fingerprints"]["train"]
         if dataset.train.fingerprint() != before:

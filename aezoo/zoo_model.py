@@ -57,6 +57,7 @@ class ZooModel(keras.Model):
         terms: Names of further loss terms, each given by `add_term` in `call`.
     """
 
+    modalities: tuple[str, ...] = ("image", "features", "series")  # what rows it can take
     main_term = "reconstruction_loss"  # the logged name of what `compile(loss=...)` replaces
 
     def __new__(cls, *args, **kwargs):

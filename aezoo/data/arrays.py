@@ -9,7 +9,7 @@ from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError, closest_match
 
 MODALITIES = ("image", "features", "series", "tokens")
-_NARROWEST = 8  # pixels; narrower rows of two axes are no pictures
+_NARROWEST = 8  # pixels; (140, 1) may be a picture or a series, and is a series
 _ROLE_KEYS = {
     "x": "train",
     "x_train": "train",
@@ -48,6 +48,8 @@ def from_arrays(
     first = next(iter(given.values()))[0]
     _refuse_non_numbers(first)
     fitting = [m for m in taken if shape_in(m, first.shape[1:]) is not None]
+    if first.ndim == 3 and min(first.shape[1:]) < _NARROWEST and fitting[1:]:
+        fitting = [m for m in fitting if m != "image"]
     modality = fitting[0] if fitting else taken[0] if taken else _guess(first)
     if not taken:
         notes.append(f"Rows of shape {first.shape[1:]}, {first.dtype}, are taken as {modality}.")
@@ -163,14 +165,12 @@ def as_modality(x: np.ndarray | Store, modality: str) -> np.ndarray | Store:
 def shape_in(modality: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """Return the shape that a row of this shape has in a modality, None if it has none.
 
-    Two axes are a picture only where both are wider than a handful: (140, 1) is a series.
-
     Example:
-        >>> shape_in("image", (28, 28)), shape_in("image", (140, 1)), shape_in("series", (140,))
+        >>> shape_in("image", (28, 28)), shape_in("image", (140,)), shape_in("series", (140,))
         ((28, 28, 1), None, (140, 1))
     """
     by_rank = {
-        "image": {2: (*shape, 1) if min(shape, default=0) >= _NARROWEST else None, 3: shape},
+        "image": {2: (*shape, 1), 3: shape},
         "features": {n: (int(np.prod(shape)),) for n in range(1, 5)},
         "series": {1: (*shape, 1), 2: shape},
         "tokens": {1: shape},

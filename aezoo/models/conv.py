@@ -36,6 +36,8 @@ class ConvAE(Autoencoder):
         (3217, (7, 7, 8))
     """
 
+    modalities = ("image", "series")
+
     def __init__(
         self,
         input_shape: tuple[Width, ...] = (28, 28, 1),

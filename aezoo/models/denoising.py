@@ -43,6 +43,8 @@ class DenoisingAE(Autoencoder):
         (74497, (7, 7, 64))
     """
 
+    modalities = ("image", "series")
+
     def __init__(
         self,
         input_shape: tuple[Width, ...] = (28, 28, 1),

@@ -180,6 +180,8 @@ class ConvVAE(VAE):
         (4,)
     """
 
+    modalities = ("image", "series")
+
     def __init__(
         self,
         input_shape: tuple[Width, ...] = (28, 28, 1),
