@@ -274,3 +274,22 @@ def test_one_row_is_refused(rng):
     two = load(rng.normal(size=(2, 5)))
     assert len(two.train) == 2 and two.validation is None and two.test is None
     assert "2 rows are too few for validation rows; there are none." in two.notes
+
+
+@pytest.mark.parametrize(
+    ("shape", "taken", "modality", "row"),
+    [
+        ((20, 140, 1), ("image", "series"), "series", (140, 1)),
+        ((20, 28, 28), ("image", "series"), "image", (28, 28, 1)),
+        ((20, 9), ("image", "features"), "features", (9,)),
+        ((20, 9), ("series", "features"), "series", (9, 1)),
+    ],
+)
+def test_a_model_that_takes_several_modalities_gets_the_first_that_fits(
+    rng, shape, taken, modality, row
+):
+    x = rng.normal(size=shape).astype("float32")
+    data = load(x, modality=taken)
+    assert (data.modality, data.train.shape) == (modality, row)
+    np.testing.assert_array_equal(rows_of(data), x.reshape(20, *row))
+    assert load("sample", modality=("series", "image")).modality == "image"
