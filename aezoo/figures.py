@@ -165,7 +165,7 @@ def latent_map(
     codes: np.ndarray,
     path: Path,
     labels: np.ndarray | None = None,
-    class_names: list[str] | None = None,
+    class_names: dict[int, str] | None = None,
     pictures: np.ndarray | None = None,
 ) -> Path:
     """Draw codes in two dimensions, coloured by label, some as thumbnails.
@@ -174,7 +174,7 @@ def latent_map(
         codes: (N, ...); codes of more than two numbers are projected on their two main axes.
         path: The PNG to write.
         labels: (N,), for the colours.
-        class_names: The name of each label.
+        class_names: From label to name.
         pictures: (N, H, W, C) in user units, for thumbnails.
     """
     flat = np.asarray(codes).reshape(len(codes), -1)
@@ -196,9 +196,7 @@ def latent_map(
         colours = colormaps["tab10"] if len(np.unique(labels)) <= 10 else colormaps["tab20"]
         for number, label in enumerate(np.unique(labels)):
             chosen = flat[labels == label]
-            name = str(label)
-            if class_names and str(label).isdigit() and int(label) < len(class_names):
-                name = class_names[int(label)]
+            name = (class_names or {}).get(int(label), str(label))
             colour = colours(number % colours.N)
             axes.scatter(chosen[:, 0], chosen[:, 1], s=10, color=colour, alpha=0.7, label=name)
         figure.legend(frameon=False, fontsize=8, loc="outside right upper", markerscale=1.6)
@@ -227,13 +225,16 @@ def _thumbnails(axes, points: np.ndarray, pictures: np.ndarray, count: int = 40)
         )
 
 
-def of_model(model, rows, folder: Path) -> dict[str, Path]:
+def of_model(
+    model, rows, folder: Path, class_names: dict[int, str] | None = None
+) -> dict[str, Path]:
     """Draw what a model does to some rows of a data set, as fits its endpoints.
 
     Args:
         model: A fitted model.
         rows: `aezoo.data.Rows`, in user units.
         folder: Where the PNGs go.
+        class_names: From label to name, for the map of codes.
 
     Returns:
         Name to path.
@@ -268,6 +269,7 @@ def of_model(model, rows, folder: Path) -> dict[str, Path]:
             codes,
             folder / "latent_map.png",
             mapped.labels,
+            class_names,
             pictures=pictures if name == "image" else None,
         )
     return made

@@ -144,6 +144,7 @@ def train(
     else:
         resolved = resolve(entry if entry is not None else model.entry, overrides)
     dataset = _load_data(data, resolved, out if resume else None)
+    resolved = resolved.model_copy(update={"data": dataset.section})  # with the actual source
     if model is None:
         resolved = fit_to_data(resolved, dataset.train.shape)
     out = _run_folder(out, resolved, exists=resume is not None)
@@ -378,5 +379,5 @@ def _finish(model, entry: Entry, dataset, out: Path, history: list[dict]) -> Run
     write_text(out / "metrics.json", json.dumps(metrics, indent=1))
     figures.loss_curves(history, out / "figures" / "loss.png")
     shown = dataset.test or dataset.validation or dataset.train
-    figures.of_model(model, shown, out / "figures")
+    figures.of_model(model, shown, out / "figures", dataset.class_names)
     return Run(model, out, history, dataset, metrics)
