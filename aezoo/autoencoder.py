@@ -10,9 +10,7 @@ import numpy as np
 from keras import ops
 
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
-from aezoo.zoo_model import AXES_OF, ZooModel, compile_for, seeded
-
-__all__ = ["Autoencoder", "compile_for", "seeded"]
+from aezoo.zoo_model import AXES_OF, ZooModel
 
 
 class Autoencoder(ZooModel):

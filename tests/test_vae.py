@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 import aezoo
-from aezoo.autoencoder import seeded
 from aezoo.layers.sampling import GaussianSampling
 from aezoo.losses import gaussian_kl
 from aezoo.models.vae import EVALUATION_SEED, ConvVAE, DenseVAE
+from aezoo.zoo_model import seeded
 
 TINY = {
     "vae": {"input_shape": (8, 8, 1), "hidden": (8,), "latent_dim": 3},
