@@ -17,7 +17,7 @@ import inspect
 import json
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -93,8 +93,7 @@ def run(name: str | Entry, *, raising: bool = True) -> list[Result]:
         ZooError: If a check fails, or passes though it is an expected failure; after all have run.
 
     Example:
-        >>> [result.ok for result in run("vallina_ae")][:2]
-        [True, True]
+        results = aezoo.checks.run("my_model.yaml", raising=False)
     """
     entry = find(name)
     results = [run_check(entry, check) for check, _ in all_checks()]
@@ -197,12 +196,10 @@ class Bench:
         )
         return logs["loss"]
 
-    def fit(self, x, y=None, epochs: int = 1) -> list[np.ndarray]:
+    def fit(self, x, y=None) -> list[np.ndarray]:
         """Fit the restored model on one batch; return its weights."""
         model = self.restored()
-        history = model.fit(
-            x, y, batch_size=self.rows, epochs=epochs, shuffle=False, verbose=0
-        ).history
+        history = model.fit(x, y, batch_size=self.rows, shuffle=False, verbose=0).history
         _require(np.isfinite(history["loss"]).all(), "A loss is not finite.", history["loss"])
         return model.get_weights()
 
@@ -225,8 +222,15 @@ def model_units(model, inputs: dict[str, np.ndarray]):
 
 def one_step(model, x, y=None) -> dict:
     """Take one training step eagerly, which needs no tracing; return its logs."""
+    model.reset_metrics()
     logs = model.train_step((_tensors(x), _tensors(y)))
     return {name: float(value) for name, value in logs.items()}
+
+
+def ask(model, endpoint: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return an endpoint's answers, computed eagerly; export traces it anyway."""
+    answers = model.endpoint(endpoint).function(_tensors(inputs))
+    return {name: np.asarray(value) for name, value in answers.items()}
 
 
 def _tensors(rows):
@@ -242,17 +246,26 @@ def _bench_of(text: str, builder: type) -> Bench:
     return Bench(parse_entry(text, "checks"))
 
 
-def _bundle(entry: Entry) -> Path:
-    return Path(_bundle_of(entry.to_yaml(), builder_of(entry)).name) / "bundle"
+@contextlib.contextmanager
+def _bundle(entry: Entry) -> Iterator[Path]:
+    """Yield the exported bundle of a tiny model, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in _files_of_bundle(entry.to_yaml(), builder_of(entry)).items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield Path(folder)
 
 
-@functools.lru_cache(maxsize=2)
-def _bundle_of(text: str, builder: type) -> tempfile.TemporaryDirectory:
+@functools.lru_cache(maxsize=2)  # an export takes seconds, and two checks need it
+def _files_of_bundle(text: str, builder: type) -> dict[str, bytes]:
     from aezoo.export import export_bundle
 
-    folder = tempfile.TemporaryDirectory()
-    export_bundle(tiny(parse_entry(text, "checks")), Path(folder.name) / "bundle")
-    return folder
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "bundle"
+        export_bundle(tiny(parse_entry(text, "checks")), root)
+        files = [path for path in root.rglob("*") if path.is_file()]
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def _require(holds, what: str, received=None, do: str | None = None) -> None:
@@ -325,7 +338,8 @@ def check_it_builds_as_expected(entry: Entry) -> str | None:
 
 def check_the_same_seed_gives_the_same_weights(entry: Entry) -> None:
     """And another seed gives others."""
-    first, again, other = (tiny(entry, seed=seed).get_weights() for seed in (1, 1, 2))
+    first = _bench(entry).restored().get_weights()
+    again, other = (tiny(entry, seed=seed).get_weights() for seed in (0, 1))
     for one, two in zip(first, again, strict=True):
         _require_equal(one, two, "Two models of one seed differ.")
     differs = any((one != two).any() for one, two in zip(first, other, strict=True))
@@ -345,7 +359,7 @@ def check_building_leaves_random_state_alone(entry: Entry) -> None:
 def check_config_round_trip_is_exact(entry: Entry) -> None:
     """The entry survives YAML, the model's configuration survives JSON."""
     _require(parse_entry(entry.to_yaml(), "checks") == entry, "The entry changes as YAML.")
-    model = tiny(entry)
+    model = _bench(entry).restored()
     text = json.dumps(model.get_config(), sort_keys=True)
     again = type(model).from_config(json.loads(text))
     _require(
@@ -392,17 +406,18 @@ def check_a_clone_with_the_same_weights_answers_alike(entry: Entry) -> None:
 
 
 def check_training_lowers_the_loss(entry: Entry) -> None:
-    """One step on a batch lowers the loss of that batch.
+    """One step of the entry's optimizer lowers the training loss of the same batch.
 
-    A model that draws at random in training gets ten steps, since one follows one draw. The steps
-    are those of the entry's recipe; the loss is that of `evaluate`, whose draws are fixed.
+    What is drawn at random is drawn alike before and after.
     """
     bench = _bench(entry)
-    steps = 10 if _random_state(bench.restored()) else 1
-    before = bench.loss()
-    bench.fit(bench.x, bench.y, epochs=steps)
-    after = bench.loss()
-    _require(after < before, f"The loss does not fall in {steps} steps.", f"{before} -> {after}")
+    model = bench.restored()
+    draws = [(state, state.numpy()) for state in _random_state(model)]
+    before = one_step(model, bench.x, bench.y)["loss"]
+    for state, value in draws:
+        state.assign(value)
+    after = one_step(model, bench.x, bench.y)["loss"]
+    _require(after < before, "A step does not lower the loss.", f"{before} -> {after}")
 
 
 def check_every_weight_gets_a_gradient(entry: Entry) -> None:
@@ -466,12 +481,11 @@ def check_decoding_the_code_reconstructs(entry: Entry) -> str | None:
     names = {spec.name for spec in model.endpoints}
     if not {"reconstruct", "encode", "decode"} <= names:
         return "the model does not both encode and decode"
-    decode = model.endpoint("decode")
-    codes = model.endpoint("encode")(**bench.inputs)
-    wanted = {tensor.name for tensor in decode.spec.inputs}
-    decoded = decode(**{name: code for name, code in codes.items() if name in wanted})
-    direct = model.endpoint("reconstruct")(**bench.inputs)
-    for tensor in decode.spec.outputs:
+    codes = ask(model, "encode", bench.inputs)
+    spec = model.endpoint("decode").spec
+    decoded = ask(model, "decode", {tensor.name: codes[tensor.name] for tensor in spec.inputs})
+    direct = ask(model, "reconstruct", bench.inputs)
+    for tensor in spec.outputs:
         _require_equal(
             decoded[tensor.name],
             direct[tensor.name],
@@ -482,11 +496,12 @@ def check_decoding_the_code_reconstructs(entry: Entry) -> str | None:
 
 
 def check_predict_and_evaluate_repeat(entry: Entry) -> None:
-    """Two calls of each give the same bits, also when training draws came between."""
+    """Two calls of each give the same bits, also when the random state has moved on."""
     bench = _bench(entry)
     model = bench.restored()
     predicted, loss = model.predict(bench.x, verbose=0), bench.loss()
-    model(bench.x, training=True)
+    for state in _random_state(model):
+        state.assign(state + 1)
     _require_equal(model.predict(bench.x, verbose=0), predicted, "predict does not repeat.")
     _require(bench.loss() == loss, "evaluate does not repeat.", (loss, bench.loss()))
 
@@ -496,10 +511,9 @@ def check_a_row_alone_is_answered_as_in_a_batch(entry: Entry) -> None:
     bench = _bench(entry)
     model = bench.restored()
     for spec in model.endpoints:
-        endpoint = model.endpoint(spec.name)
         inputs = {tensor.name: draw(tensor, bench.rows, seed=0) for tensor in spec.inputs}
-        together = endpoint(**inputs)
-        alone = endpoint(**{name: rows[2:3] for name, rows in inputs.items()})
+        together = ask(model, spec.name, inputs)
+        alone = ask(model, spec.name, {name: rows[2:3] for name, rows in inputs.items()})
         for tensor in spec.outputs:
             _require_equal(
                 alone[tensor.name],
@@ -544,10 +558,10 @@ def check_odd_sizes_work(entry: Entry) -> str | None:
         x = model_units(model, inputs)
         logs = one_step(model, x, model.example_targets(x))
         _require(np.isfinite(list(logs.values())).all(), f"A loss at {shape}.", logs)
-        endpoint = model.endpoint(model.endpoints[0].name)
-        answers = endpoint.function(_tensors(inputs))
-        for tensor in endpoint.spec.outputs:
-            answer = np.asarray(answers[tensor.name])
+        spec = model.endpoints[0]
+        answers = ask(model, spec.name, inputs)
+        for tensor in spec.outputs:
+            answer = answers[tensor.name]
             _require(answer.shape == (2, *tensor.shape), f"{tensor.name} at {shape}.", answer.shape)
             _require(
                 tensor.name != "reconstruction" or tensor.shape == shape,
@@ -566,11 +580,10 @@ def check_wrong_shapes_are_refused_with_the_right_one(entry: Entry) -> None:
     bench = _bench(entry)
     model = bench.restored()
     wrong_shape = (model.input_shape[0] + 1, *model.input_shape[1:])
-    wrong = _replaced(bench.x, model.input_name, np.zeros((2, *wrong_shape), "float32"))
+    wrong = _replaced(bench.x, model.input_name, np.zeros((bench.rows, *wrong_shape), "float32"))
     expected = _axes(model.input_shape)
-    for method in (model.fit, model.evaluate, model.predict):
-        what = f"{method.__name__} of shape {wrong_shape}"
-        _require_error(functools.partial(method, wrong, verbose=0), expected, what)
+    for name, call in _ways_in(bench, wrong):
+        _require_error(call, expected, f"{name} of shape {wrong_shape}")
     for spec in model.endpoints:
         right = {tensor.name: draw(tensor, 2, seed=0) for tensor in spec.inputs}
         for tensor in spec.inputs:
@@ -598,13 +611,54 @@ def check_nan_is_refused(entry: Entry) -> str | None:
     if rows.dtype.kind != "f":
         return f"{model.input_name} are whole numbers"
     bad = _replaced(bench.x, model.input_name, _with_nan(rows))
-    for method in (model.fit, model.evaluate, model.predict):
-        what = f"{method.__name__} of NaN"
-        _require_error(functools.partial(method, bad, verbose=0), "NaN", what)
+    for name, call in _ways_in(bench, bad):
+        _require_error(call, "NaN", f"NaN in {name}")
     return None
+
+
+def _ways_in(bench: Bench, x) -> list[tuple[str, Callable[[], object]]]:
+    """Return the calls by which rows enter a model."""
+    model = bench.restored()
+    return [
+        ("fit", lambda: model.fit(x, bench.y, verbose=0)),
+        ("evaluate", lambda: model.evaluate(x, bench.y, verbose=0)),
+        ("predict", lambda: model.predict(x, verbose=0)),
+    ]
 
 
 def _with_nan(rows: np.ndarray) -> np.ndarray:
     bad = rows.copy()
     bad.flat[-1] = np.nan
     return bad
+
+
+# ---- export ----
+
+
+def check_the_exported_bundle_answers_alike(entry: Entry) -> None:
+    """SavedModel and ONNX of every endpoint answer as Keras does, and the bundle verifies."""
+    from aezoo.export import verify_bundle
+
+    with _bundle(entry) as bundle:  # `export_bundle` has asked both runtimes
+        verified = verify_bundle(bundle)
+    bench = _bench(entry)
+    declared = {(s.name, t.name) for s in bench.restored().endpoints for t in s.outputs}
+    if entry.export.endpoints is not None:
+        declared = {pair for pair in declared if pair[0] in entry.export.endpoints}
+    compared = set(verified.differences)
+    _require(compared == declared, "The bundle proves other answers than the model declares.")
+
+
+def check_a_changed_byte_in_the_bundle_is_detected(entry: Entry) -> None:
+    """Whichever file it is in, the manifest included."""
+    from aezoo.export import verify_bundle
+
+    with _bundle(entry) as bundle:
+        for path in sorted(path for path in bundle.rglob("*") if path.is_file()):
+            original = path.read_bytes()
+            changed = bytearray(original)
+            changed[len(changed) // 2] ^= 1
+            path.write_bytes(changed)
+            what = f"A changed byte in {path.name}"
+            _require_error(functools.partial(verify_bundle, bundle), path.name, what)
+            path.write_bytes(original)
