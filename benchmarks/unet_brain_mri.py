@@ -1,6 +1,6 @@
 """Segment the brain slices with `unet`, beside the rule that looks at one pixel's intensity.
 
-    python benchmarks/unet_brain_mri.py [--seeds 3]         (AEZOO_DATA names the data folder)
+    python benchmarks/unet_brain_mri.py [--seeds 3] [--jobs 1]      (AEZOO_DATA names the data)
 
 Trains the entry's own recipe on slices up to 35, keeps the best epoch on slices 36 to 41, and
 measures Dice and IoU pooled over slices 49 and above, once per seed. Writes
@@ -8,7 +8,9 @@ results/unet_brain_mri.csv and results/unet_brain_mri.png.
 """
 
 import argparse
+import concurrent.futures
 import csv
+import multiprocessing
 import sys
 import tempfile
 import time
@@ -52,11 +54,14 @@ def rows_of(method, masks, answer, **rest):
     ]
 
 
-def train(data, seed, folder):
-    """Train the recipe; return the model of the best epoch, the epochs and the seconds."""
+def train(seed):
+    """Train the recipe; return the masks it gives the test slices, the epochs, the seconds."""
+    data = load("brain_mri")
     began = time.time()
-    run = aezoo.train("unet", data, out=folder / f"seed_{seed}", seed=seed)
-    return run.model, len(run.history), time.time() - began
+    with tempfile.TemporaryDirectory() as folder:
+        run = aezoo.train("unet", data, out=Path(folder) / "run", seed=seed, verbose=False)
+    answer = run.model.endpoint("segment")(image=data.test.array())["mask"]
+    return answer, len(run.history), round(time.time() - began)
 
 
 def draw(images, masks, answer, path):
@@ -91,19 +96,21 @@ def main():
     """Train every seed, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    seeds = parser.parse_args().seeds
-    command = f"python benchmarks/unet_brain_mri.py --seeds {seeds}"
+    parser.add_argument("--jobs", type=int, default=1, help="seeds trained at the same time")
+    options = parser.parse_args()
+    command = f"python benchmarks/unet_brain_mri.py --seeds {options.seeds}"
+    if options.jobs > 1:
+        command += f" --jobs {options.jobs}"
     RESULTS.mkdir(exist_ok=True)
     data = load("brain_mri")
     images, masks = data.test.array(), data.test.targets
     rule = intensity_rule(data.train.array(), data.train.targets)
     shared = {"seed": "", "epochs": "", "seconds": "", "command": command}
     rows = rows_of("commonest class of the intensity", masks, rule[images[..., 0]], **shared)
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(seeds):
-            model, epochs, seconds = train(data, seed, Path(folder))
-            answer = model.endpoint("segment")(image=images)["mask"]
-            shared |= {"seed": seed, "epochs": epochs, "seconds": round(seconds)}
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(options.jobs, context) as pool:
+        for seed, (answer, epochs, seconds) in enumerate(pool.map(train, range(options.seeds))):
+            shared |= {"seed": seed, "epochs": epochs, "seconds": seconds}
             rows += rows_of("unet", masks, answer, **shared)
             if seed == 0:
                 draw(images, masks, answer, RESULTS / "unet_brain_mri.png")
