@@ -22,7 +22,8 @@ def fused_recurrence() -> Iterator[None]:
     biases: dict[int, list[tf.Tensor]] = {}  # of the layers being traced, by cell
 
     def traced_layer(self, sequences, initial_state=None, mask=None, training=False):
-        fusible = self.cell.reset_after and self.cell.use_bias and mask is None and not training
+        plain = getattr(self.cell, "reset_after", False) and getattr(self.cell, "use_bias", False)
+        fusible = plain and mask is None and not training
         if fusible:
             biases[id(self.cell)] = tf.unstack(ops.convert_to_tensor(self.cell.bias))
         try:

@@ -19,7 +19,8 @@ def probe_inputs(model: keras.Model, sample: Any) -> tuple[Arrays, dict[str, str
     """Choose a value for every input of every endpoint.
 
     The main input is `sample`, else rows that training kept, else draws. An input that another
-    endpoint answers (a code) is that answer; one that has a default takes it; others are drawn.
+    endpoint answers (a code) is that answer; others are drawn from their range, or take their
+    default where they declare none.
 
     Args:
         model: With endpoints.
@@ -64,7 +65,7 @@ def _given(sample: Any, main: str, tensors: dict[str, TensorSpec], origin: str) 
 
 
 def _derived(model, specs, tensor: TensorSpec, chosen: dict, count: int, rng):
-    if tensor.default is not None:
+    if tensor.default is not None and (tensor.low is None or tensor.high is None):
         value = np.full((count, *tensor.shape), tensor.default, tensor.dtype)
         return value, "its default"
     for spec in specs:

@@ -1,0 +1,217 @@
+"""A bundle answers a file: arrays, tables, pictures. Needs no TensorFlow."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from aezoo.data import pictures
+from aezoo.data.tables import LABEL_COLUMNS
+from aezoo.errors import ZooError, closest_match
+from aezoo.export.runner import Bundle
+from aezoo.files import whole_file
+from aezoo.specs import EndpointSpec, TensorSpec
+
+_SHOWN = 10
+_TABLES = (".csv", ".tsv", ".txt")
+_CHUNK = 256  # pictures decoded at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The answers to a file; print it for a summary.
+
+    Attributes:
+        endpoint: Who answered.
+        answers: Arrays by public name, a row per row of the input.
+        names: What the rows are called: picture files, or numbers from 0.
+        written: The file of answers, None if none was asked for.
+    """
+
+    endpoint: str
+    answers: dict[str, np.ndarray]
+    names: list[str]
+    written: Path | None = None
+
+    def __str__(self) -> str:
+        lines = [f"{self.endpoint}: {len(self.names)} rows"]
+        for name, values in self.answers.items():
+            span = f"{values.min():.4g} to {values.max():.4g}" if values.size else "empty"
+            lines.append(f"  {name:<16}{values.dtype} {values.shape}  {span}")
+        if "score" in self.answers:
+            score = self.answers["score"][:, 0]
+            flagged = self.answers.get("anomalous", np.zeros((len(score), 1), bool))[:, 0]
+            lines.append("highest scores" + f", {flagged.sum()} anomalous" * bool(flagged.any()))
+            for row in np.argsort(-score, kind="stable")[:_SHOWN]:
+                mark = "  anomalous" if flagged[row] else ""
+                lines.append(f"  {score[row]:.4g}  {self.names[row]}{mark}")
+        if self.written:
+            lines.append(f"written to {self.written}")
+        return "\n".join(lines)
+
+
+def predict_file(
+    bundle_dir: str | Path,
+    input_path: str | Path,
+    endpoint: str | None = None,
+    output: str | Path | None = None,
+) -> Prediction:
+    """Answer the rows of a file with a bundle.
+
+    Args:
+        bundle_dir: What `export_bundle` wrote.
+        input_path: `.npy` (the main input), `.npz` (arrays by public name, or one array), `.csv` or
+            `.tsv` (a row per line, a header if it has one), a picture, or a folder of pictures.
+            Pictures are brought to the model's size: resized whole where all have one aspect,
+            else their centre is taken.
+        endpoint: Its name; None takes the first.
+        output: `.npz` for all outputs, `.npy` for the first.
+
+    Raises:
+        ZooError: For a file that cannot be read or does not fit the endpoint.
+
+    Example:
+        print(aezoo.export.predict_file("artifacts/conv_ae", "photos", "score"))
+    """
+    bundle = Bundle(bundle_dir)
+    spec = bundle.spec(endpoint)
+    output = Path(output) if output is not None else None
+    if output is not None and output.suffix not in (".npz", ".npy"):
+        raise ZooError("Answers are written as .npz or .npy.", received=str(output))
+    path = Path(input_path)
+    if path.is_dir() or pictures.is_picture(path):
+        names, answers = _pictures(bundle, spec, path)
+    else:
+        arrays = _arrays(spec, path)
+        answers = bundle.predict(spec.name, **arrays)
+        names = [str(row) for row in range(len(next(iter(answers.values()))))]
+    if output is not None:
+        _write(output, spec, answers)
+    return Prediction(spec.name, answers, names, output)
+
+
+def _write(output: Path, spec: EndpointSpec, answers: dict[str, np.ndarray]) -> None:
+    with whole_file(output) as part:
+        if output.suffix == ".npy":
+            np.save(part, answers[spec.outputs[0].name])
+        else:
+            np.savez(part, **answers)
+
+
+def _arrays(spec: EndpointSpec, path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ZooError(
+            "There is no file or folder of this name.",
+            received=str(path),
+            closest=closest_match(path.name, near),
+        )
+    main = spec.inputs[0]
+    try:
+        if path.suffix == ".npy":
+            return {main.name: np.load(path, allow_pickle=False)}
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return _named(spec, dict(file.items()), path)
+        if path.suffix.lower() in _TABLES:
+            return {main.name: _table(main, path)}
+    except (ValueError, OSError, EOFError) as error:
+        if isinstance(error, ZooError):
+            raise
+        raise ZooError(f"{path} cannot be read: {error}.") from None
+    raise ZooError(
+        "Files of this kind cannot be answered.",
+        received=str(path),
+        do="Give .npy, .npz, .csv, .tsv, a picture, or a folder of pictures.",
+    )
+
+
+def _named(spec: EndpointSpec, arrays: dict[str, np.ndarray], path: Path) -> dict:
+    """Return the arrays that the endpoint takes; a single one is the main input."""
+    names = [tensor.name for tensor in spec.inputs]
+    known = {name: values for name, values in arrays.items() if name in names}
+    if not known and len(arrays) == 1:
+        return {names[0]: next(iter(arrays.values()))}
+    if not known:
+        raise ZooError(
+            f"{path.name} holds no array that endpoint {spec.name!r} takes.",
+            received=sorted(arrays),
+            do=f"Name the arrays {', '.join(names)}.",
+        )
+    return known
+
+
+def _table(tensor: TensorSpec, path: Path) -> np.ndarray:
+    """Return the rows of a table; a series is one line, or as many lines as it has steps."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        head = file.readline()
+        separator = max("\t;,", key=head.count)
+        file.seek(0)
+        lines = [line for line in csv.reader(file, delimiter=separator) if line]
+    header = [] if not lines or all(map(_is_number, lines[0])) else lines.pop(0)
+    values = np.array([[float(cell) for cell in line] for line in lines])  # (lines, columns)
+    features = [i for i, name in enumerate(header) if name.strip().lower() not in LABEL_COLUMNS]
+    size = int(np.prod(tensor.shape))
+    fitting = (size, tensor.shape[-1])
+    if values.ndim == 2 and values.shape[1] not in fitting and len(features) in fitting:
+        values = values[:, features]
+    by_line = values.ndim == 2 and values.shape[1] == size
+    by_step = values.ndim == 2 and values.shape[1:] == tensor.shape[1:]
+    if by_line or (by_step and len(values) % tensor.shape[0] == 0):
+        values = values.reshape(-1, *tensor.shape)
+    return values
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _pictures(bundle: Bundle, spec: EndpointSpec, path: Path):
+    tensor = spec.inputs[0]
+    if len(tensor.shape) != 3 or tensor.shape[-1] not in (1, 3):
+        raise ZooError(
+            f"Endpoint {spec.name!r} takes no pictures.",
+            received=str(path),
+            do=f"Give {tensor.name!r} as .npy or .csv.",
+        )
+    files = [path]
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.is_file() and pictures.is_picture(f))
+    if not files:
+        raise ZooError("The folder holds no picture.", received=str(path), do=pictures.FORMAT_NAMES)
+    try:
+        surveys = [pictures.survey(file) for file in files]
+        white = pictures.white_of([s.top for s in surveys if s.top is not None])
+        aspects = [width / height for width, height in (s.size for s in surveys)]
+        whole = max(aspects) <= 1.02 * min(aspects)
+        parts = []
+        for start in range(0, len(files), _CHUNK):
+            chunk = files[start : start + _CHUNK]
+            rows = np.stack([_row(tensor, file, white, whole) for file in chunk])
+            parts.append(bundle.predict(spec.name, **{tensor.name: rows}))
+    except pictures.UnreadablePicture as error:
+        raise ZooError(f"A picture cannot be read: {error}.", received=str(path)) from None
+    names = [f.relative_to(path).as_posix() if path.is_dir() else f.name for f in files]
+    return names, {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+
+def _row(tensor: TensorSpec, file: Path, white: float, whole: bool) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    height, width, channels = tensor.shape
+    try:
+        picture = pictures.decode(file, white).convert("L" if channels == 1 else "RGB")
+    except pictures.UnreadablePicture as error:
+        raise pictures.UnreadablePicture(f"{file.name}: {error}") from None
+    if not whole:
+        picture = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
+    elif picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+    row = np.asarray(picture).reshape(tensor.shape)
+    unit = tensor.dtype != "uint8" and tensor.high is not None and tensor.high <= 1
+    return (row / np.float32(255)).astype("float32") if unit else row

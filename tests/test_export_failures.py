@@ -1,0 +1,228 @@
+"""Exports that fail, and what they leave behind: nothing, or the bundle that stood there."""
+
+import contextlib
+import errno
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import aezoo
+from aezoo.errors import ZooError
+from aezoo.export import asking, bundle, onnx_graph
+from aezoo.export.asking import read_cases
+from aezoo.export.compare import compare
+from aezoo.export.placing import whole_folder
+from aezoo.models.dense import DenseAE
+from aezoo.specs import EndpointSpec, TensorSpec
+
+
+class Answering:
+    """Stands for a runtime's process: gives the answers of Keras, changed by `change`."""
+
+    name = "ONNX Runtime"
+
+    def __init__(self, model, change):
+        self.model, self.change = model, change
+
+    def start(self, folder: Path, questions: Path, answers: Path):
+        self.asked = read_cases(questions)
+
+    def wait(self):
+        return {
+            (endpoint, batch): self.change(endpoint, self.model.endpoint(endpoint)(**inputs))
+            for (endpoint, batch), inputs in self.asked.items()
+        }
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path_factory):
+    """Let `export_bundle` ask the model itself: for tests of what happens around the asking."""
+
+    def install(model, change=lambda endpoint, answers: answers):
+        @contextlib.contextmanager
+        def processes():
+            folder = tmp_path_factory.mktemp("asked")
+            yield Answering(model, change), Answering(model, lambda _, a: a), folder
+
+        monkeypatch.setattr(bundle, "processes", processes)
+
+    return install
+
+
+@pytest.fixture
+def model():
+    return DenseAE(input_shape=(5,), hidden=(4,), latent_dim=2)
+
+
+def everything_in(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
+
+
+def full_disk(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def stop(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_a_full_disk_leaves_nothing_and_is_said(model, quick, monkeypatch, tmp_path):
+    quick(model)
+    monkeypatch.setattr(np, "savez_compressed", full_disk)
+    with pytest.raises(ZooError, match=r"cannot be written: No space left on device\."):
+        aezoo.export_bundle(model, tmp_path / "new" / "deep" / "bundle")
+    assert everything_in(tmp_path) == []
+
+
+def test_ctrl_c_leaves_nothing_and_goes_on_up(model, quick, monkeypatch, tmp_path):
+    quick(model)
+    monkeypatch.setattr(onnx_graph, "convert", stop)
+    with pytest.raises(KeyboardInterrupt):
+        aezoo.export_bundle(model, tmp_path / "bundle")
+    assert everything_in(tmp_path) == []
+
+
+def test_ctrl_c_ends_the_processes_that_were_started():
+    with pytest.raises(KeyboardInterrupt), asking.processes() as (runtime, server, folder):
+        assert runtime.process.poll() is None and folder.is_dir()
+        raise KeyboardInterrupt
+    assert runtime.process.returncode is not None and server.process.returncode is not None
+    assert not folder.exists()
+
+
+def test_a_process_that_fails_is_quoted(tmp_path):
+    with asking.processes() as (runtime, _, folder):
+        asking.write_cases(folder / "q.npz", {("encode", 1): {"x": np.zeros(1)}})
+        runtime.start(tmp_path, folder / "q.npz", folder / "a.npz")
+        with pytest.raises(ZooError, match=r"ONNX Runtime cannot run.*\n.*encode\.onnx"):
+            runtime.wait()
+
+
+def test_a_different_answer_leaves_nothing_and_names_the_endpoint(model, quick, tmp_path):
+    def change(endpoint, answers):
+        return {k: v + 1e-4 * (endpoint == "decode") for k, v in answers.items()}
+
+    quick(model, change)
+    with pytest.raises(ZooError, match=r"answers 'decode' differently.*'reconstruction'"):
+        aezoo.export_bundle(model, tmp_path / "bundle")
+    assert everything_in(tmp_path) == []
+
+
+def test_an_operation_that_onnx_lacks_names_endpoint_operation_and_layer(quick, tmp_path):
+    model = DenseAE(input_shape=(5,), hidden=(4,), latent_dim=2, activation="gelu")
+    quick(model)
+    with pytest.raises(ZooError) as caught:
+        aezoo.export_bundle(model, tmp_path / "bundle")
+    first, last = str(caught.value).splitlines()
+    assert "'reconstruct'" in first and "Erfc" in first and "dense" in first
+    assert "approximate=True" in last
+    assert everything_in(tmp_path) == []
+
+
+def test_an_existing_folder_is_refused_and_survives_a_failed_overwrite(
+    model, quick, monkeypatch, tmp_path
+):
+    quick(model)
+    path = tmp_path / "bundle"
+    aezoo.export_bundle(model, path, sample=np.full((3, 5), 0.25))
+    before = {name: (path / name).read_bytes() for name in everything_in(path) if "." in name[-6:]}
+    with pytest.raises(ZooError, match="exists already"):
+        aezoo.export_bundle(model, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez_compressed", full_disk)
+        with pytest.raises(ZooError, match="No space left"):
+            aezoo.export_bundle(model, path, overwrite=True)
+    assert {n: (path / n).read_bytes() for n in before} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+    aezoo.verify_bundle(path)
+
+    replaced = aezoo.export_bundle(model, path, overwrite=True)
+    assert replaced.manifest.probe.origin["features"].startswith("uniform draws")
+    assert replaced.manifest.content_digest == aezoo.export.Bundle(path).manifest.content_digest
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_overwrite_never_replaces_a_folder_that_is_no_bundle(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("words")
+    with (
+        pytest.raises(ZooError, match="replaces bundles only"),
+        whole_folder(tmp_path / "thesis", overwrite=True),
+    ):
+        pass
+    assert everything_in(tmp_path) == ["thesis", "thesis/chapter1.tex"]
+
+
+def test_other_models_too_large_ones_and_wrong_samples_are_refused(
+    model, quick, monkeypatch, tmp_path
+):
+    quick(model)
+    with pytest.raises(ZooError, match="declare what they can be asked"):
+        aezoo.export_bundle(keras.Sequential(), tmp_path / "bundle")
+    with pytest.raises(ZooError, match=r"no input of this name"):
+        aezoo.export_bundle(model, tmp_path / "bundle", sample={"image": np.zeros((1, 5))})
+    with pytest.raises(ZooError, match="has no rows"):
+        aezoo.export_bundle(model, tmp_path / "bundle", sample=np.zeros((0, 5)))
+    monkeypatch.setattr(bundle, "SIZE_LIMIT", 4 * model.count_params() - 1)
+    with pytest.raises(ZooError, match="too large"):
+        aezoo.export_bundle(model, tmp_path / "bundle")
+    assert everything_in(tmp_path) == []
+
+
+# ---- the rule itself ----
+
+DETECT = EndpointSpec(
+    "detect",
+    (TensorSpec("threshold", (1,)),),
+    (TensorSpec("score", (1,)), TensorSpec("anomalous", (1,), "bool")),
+)
+SEGMENT = EndpointSpec(
+    "segment",
+    (),
+    (TensorSpec("probabilities", (2, 3)), TensorSpec("mask", (2,), "int32")),
+)
+
+
+def test_the_tolerance_is_1e5_of_the_unit_and_of_the_value():
+    spec = EndpointSpec("e", (), (TensorSpec("image", (1,), unit_scale=255.0),))
+    b = np.array([[0.0], [1000.0]], "float32")
+    allowed = np.array([[0.00255], [0.01255]])
+    seen = compare(spec, {}, {"image": b}, {"image": (b + 0.9 * allowed).astype("float32")}, "X")
+    assert seen[0].largest == pytest.approx(0.9 * 0.01255, rel=1e-2)
+    with pytest.raises(ZooError, match=r"X answers 'e' differently .* 'image' in 1 of 2 values"):
+        compare(spec, {}, {"image": b}, {"image": b + np.float32([[0.003], [0]])}, "X")
+
+
+def test_not_a_number_and_a_missing_output_are_differences():
+    spec = EndpointSpec("e", (), (TensorSpec("score", (1,)),))
+    nan, one = np.full((1, 1), np.nan, "float32"), np.ones((1, 1), "float32")
+    with pytest.raises(ZooError, match="differently"):
+        compare(spec, {}, {"score": nan}, {"score": nan}, "X")
+    with pytest.raises(ZooError, match="another kind"):
+        compare(spec, {}, {"score": one}, {}, "X")
+    with pytest.raises(ZooError, match="another kind"):
+        compare(spec, {}, {"score": one}, {"score": one.astype("float64")}, "X")
+
+
+def test_a_decision_may_differ_on_the_threshold_only_and_is_listed():
+    asked = {"threshold": np.full((2, 1), 0.5, "float32")}
+    keras_says = {
+        "score": np.array([[0.5], [0.7]], "float32"),
+        "anomalous": np.array([[0], [1]]) > 0,
+    }
+    on_border = keras_says | {"anomalous": np.array([[True], [True]])}
+    seen = compare(DETECT, asked, keras_says, on_border, "X")
+    assert [d.undecided for d in seen] == [(), ((0, 0),)]
+    with pytest.raises(ZooError, match="'anomalous' in 1 of 2"):
+        compare(DETECT, asked, keras_says, keras_says | {"anomalous": np.zeros((2, 1), bool)}, "X")
+
+
+def test_a_class_may_differ_where_two_are_equally_likely_only():
+    p = np.array([[[0.4, 0.4, 0.2], [0.6, 0.3, 0.1]]], "float32")
+    keras_says = {"probabilities": p, "mask": np.array([[0, 0]], "int32")}
+    seen = compare(SEGMENT, {}, keras_says, keras_says | {"mask": np.array([[1, 0]], "int32")}, "X")
+    assert seen[1].undecided == ((0, 0),)
+    with pytest.raises(ZooError, match="'mask' in 1 of 2"):
+        compare(SEGMENT, {}, keras_says, keras_says | {"mask": np.array([[0, 1]], "int32")}, "X")
