@@ -133,11 +133,13 @@ def _checked(spec: EndpointSpec, tensor: TensorSpec, rows: np.ndarray) -> np.nda
         )
     if np.dtype(tensor.dtype).kind in "ui" and rows.size:
         info = np.iinfo(tensor.dtype)
+        low = info.min if tensor.low is None else int(tensor.low)
+        high = info.max if tensor.high is None else int(tensor.high)
         whole = rows.dtype.kind != "f" or bool((rows == np.round(rows)).all())
-        if not whole or rows.min() < info.min or rows.max() > info.max:
+        if not whole or rows.min() < low or rows.max() > high:
             raise ZooError(
                 f"Input {tensor.name!r} of endpoint {spec.name!r} takes {tensor.dtype} values.",
                 received=f"{rows.dtype} from {rows.min():g} to {rows.max():g}",
-                do=f"Give whole numbers from {info.min} to {info.max}.",
+                do=f"Give whole numbers from {low} to {high}.",
             )
     return rows.astype(tensor.dtype, copy=False)
