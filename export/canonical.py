@@ -119,7 +119,7 @@ class _Renaming:
 
         `conv_ae_1/encoder_1/conv2d_7/Relu__3` is in `encoder/conv2d/`.
         """
-        parts = [re.sub(r".*_frozen_\d+_", "", part) for part in name.split("/")[:-1]]
+        parts = [re.sub(r"^cond___|.*_frozen_\d+_", "", part) for part in name.split("/")[:-1]]
         parts = [part for part in parts if "PartitionedCall" not in part]
         if parts and _plain(parts[0]) == _plain(self.root):
             parts = parts[1:]

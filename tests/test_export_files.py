@@ -1,0 +1,101 @@
+"""`predict_file`: pictures, arrays and tables through a bundle."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import aezoo
+from aezoo.errors import ZooError
+from aezoo.export import predict_file
+from aezoo.export.files import _table
+from aezoo.specs import TensorSpec
+
+
+@pytest.fixture(scope="module")
+def model():
+    made = aezoo.build("vallina_ae", input_shape=(6, 4, 3), hidden=(8,), latent_dim=3, seed=0)
+    made.adapt(np.random.default_rng(0).integers(0, 256, (9, 6, 4, 3), dtype="uint8"))
+    made.calibration = {"threshold": 0.05, "alpha": 0.1}
+    return made
+
+
+@pytest.fixture(scope="module")
+def bundle(model, tmp_path_factory):
+    return aezoo.export_bundle(model, tmp_path_factory.mktemp("files") / "bundle")
+
+
+def saved_picture(path, rng, height=6, width=4):
+    pixels = rng.integers(0, 256, (height, width, 3), dtype="uint8")
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def test_pictures_in_a_folder_are_answered_by_name_in_order(bundle, model, rng, tmp_path):
+    (tmp_path / "photos" / "b").mkdir(parents=True)
+    second = saved_picture(tmp_path / "photos" / "b" / "2.png", rng)
+    first = saved_picture(tmp_path / "photos" / "1.png", rng)
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    done = predict_file(bundle, tmp_path / "photos", "detect")
+    assert done.names == ["1.png", "b/2.png"]
+    expected = model.endpoint("detect")(image=np.stack([first, second]))
+    np.testing.assert_allclose(done.answers["score"], expected["score"], rtol=1e-5)
+    np.testing.assert_array_equal(done.answers["anomalous"], expected["anomalous"])
+    assert "highest scores" in str(done) and "1.png" in str(done)
+
+
+def test_pictures_of_another_size_are_brought_to_the_models(bundle, model, rng, tmp_path):
+    saved_picture(tmp_path / "large.png", rng, 60, 40)
+    done = predict_file(bundle, tmp_path / "large.png")
+    with Image.open(tmp_path / "large.png") as image:
+        small = np.asarray(image.resize((4, 6), Image.Resampling.BICUBIC))
+    expected = model.endpoint("reconstruct")(image=small[None])["reconstruction"]
+    np.testing.assert_allclose(done.answers["reconstruction"], expected, atol=255e-5)
+
+
+def test_arrays_give_the_same_answers_and_are_written(bundle, model, rng, tmp_path):
+    rows = rng.integers(0, 256, (3, 6, 4, 3), dtype="uint8")
+    np.save(tmp_path / "rows.npy", rows)
+    np.savez(tmp_path / "rows.npz", image=rows, threshold=np.full((3, 1), 9.0), labels=np.zeros(3))
+    done = predict_file(bundle, tmp_path / "rows.npy", "score", output=tmp_path / "out.npz")
+    expected = model.endpoint("score")(image=rows)
+    with np.load(tmp_path / "out.npz") as written:
+        assert set(written.files) == {"score", "error_map"}
+        np.testing.assert_allclose(written["score"], expected["score"], rtol=1e-5)
+    assert done.written == tmp_path / "out.npz"
+    strict = predict_file(bundle, tmp_path / "rows.npz", "detect", output=tmp_path / "out.npy")
+    assert not strict.answers["anomalous"].any()  # the file's own threshold was used
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), strict.answers["score"])
+
+
+def test_files_that_do_not_fit_are_refused(bundle, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ZooError, match="holds no picture"):
+        predict_file(bundle, tmp_path / "empty")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(ZooError, match=r"broken\.png"):
+        predict_file(bundle, tmp_path / "broken.png")
+    with pytest.raises(ZooError, match="takes no pictures"):
+        predict_file(bundle, tmp_path / "broken.png", "decode")
+    with pytest.raises(ZooError, match=r"Did you mean 'broken\.png'"):
+        predict_file(bundle, tmp_path / "brokn.npy")
+    with pytest.raises(ZooError, match=r"\.npz or \.npy"):
+        predict_file(bundle, tmp_path / "broken.png", output=tmp_path / "out.json")
+    np.savez(tmp_path / "other.npz", a=np.zeros(1), b=np.zeros(1))
+    with pytest.raises(ZooError, match="holds no array"):
+        predict_file(bundle, tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    ("shape", "text", "expected"),
+    [
+        ((2,), "1,2\n3,4\n", [[1, 2], [3, 4]]),
+        ((2,), "a;label;b\n1;9;2\n3;9;4\n", [[1, 2], [3, 4]]),
+        ((3, 1), "1,2,3\n4,5,6\n", [[[1], [2], [3]], [[4], [5], [6]]]),
+        ((2, 2), "u\tv\n1\t2\n3\t4\n5\t6\n7\t8\n", [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]),
+    ],
+    ids=["features", "a label column", "a series per line", "a step per line"],
+)
+def test_a_table_is_read_as_the_model_takes_its_rows(shape, text, expected, tmp_path):
+    (tmp_path / "rows.csv").write_text(text)
+    read = _table(TensorSpec("x", shape), tmp_path / "rows.csv")
+    np.testing.assert_array_equal(read, expected)
