@@ -71,11 +71,10 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 class WarnOnOverfitting(keras.callbacks.Callback):
-    """Warn once training is over if validation loss lags far behind training loss.
+    """Warn once training is over if validation loss rose while training loss fell.
 
-    The gap at the end, less the gap at the epoch with the lowest validation loss, is compared with
-    the progress that training made; dropout and draws at random make a constant gap that says
-    nothing, a growing one is over-fitting.
+    The gap between the two at the end, less their gap in the first epoch, is compared with the
+    progress that training made: a constant gap says nothing, a growing one is over-fitting.
     """
 
     def __init__(self, history: list[dict]):
@@ -109,9 +108,8 @@ def overfitting(history: list[dict]) -> str | None:
     gap = last["val_loss"] - last["loss"]
     # The first epoch's training loss is an average over its steps, so its gap may be negative.
     grown = gap - max(0.0, first["val_loss"] - first["loss"])
-    if progress <= 0 or max(grown, last["val_loss"] - rows[best]["val_loss"]) < (
-        OVERFIT_GAP * progress
-    ):
+    still_falling = best == len(rows) - 1
+    if still_falling or progress <= 0 or grown < OVERFIT_GAP * progress:
         return None
     return (
         f"Over-fitting: validation loss was {rows[best]['val_loss']:.4g} at epoch {best + 1} and "

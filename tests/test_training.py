@@ -244,11 +244,11 @@ def test_plain_fit_trains_as_the_fast_loop_does(rows):
 
 
 def test_the_sources_own_call_works_as_it_stands(rng):
-    clean = rng.random((64, 28, 28, 1), "float32")
+    clean = aezoo.data.load("sample").train.array()[:128] / np.float32(255)
     noisy = np.clip(clean + 0.2 + rng.normal(0, 0.2, clean.shape), 0, 1).astype("float32")
     model = aezoo.build("denoise_AE", seed=0)
-    fitted = model.fit(noisy, clean, epochs=2, batch_size=128, shuffle=True, verbose=0)
-    assert fitted.history["loss"][1] < fitted.history["loss"][0]
+    fitted = model.fit(noisy, clean, epochs=4, batch_size=128, shuffle=True, verbose=0)
+    assert fitted.history["loss"][-1] < 0.98 * fitted.history["loss"][0]
 
 
 def test_a_gradient_tape_loop_written_by_hand_trains(rows):
