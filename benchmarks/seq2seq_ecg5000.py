@@ -11,7 +11,6 @@ model's own units. Nothing was chosen by a test row.
 import argparse
 import csv
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
@@ -50,7 +49,7 @@ def measure(method, seed, code, epoch, rows, reconstruct, score=None) -> dict:
         "mse_validation": mse["validation"],
         "mse_test_normal": mse["normal"],
         "auroc": float(roc_auc_score(rows["anomalous"], scores)),
-        "command": "python " + " ".join(sys.argv),
+        "command": f"python benchmarks/seq2seq_ecg5000.py --seeds {rows['seeds']}",
     }
 
 
@@ -122,6 +121,7 @@ def main() -> None:
             "validation": run.data.validation.array(),
             "test": run.data.test.array(),
             "anomalous": run.data.test.labels != 1,
+            "seeds": " ".join(map(str, args.seeds)),
         }
         rows["normal"] = rows["test"][~rows["anomalous"]]
         best = min(run.history, key=lambda row: row["val_loss"])
