@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
+from aezoo.errors import ZooError
 from aezoo.zoo_model import AXES_OF, ZooModel
 
 
@@ -36,6 +37,21 @@ class Autoencoder(ZooModel):
     def target_of(self, x):
         """Return the target that an input stands for where none is given."""
         return x
+
+    def check_targets(self, x, y, name: str) -> None:
+        """Refuse labels, arrays of another shape than rows have, and non-finite values.
+
+        Raises:
+            ZooError: With what this model takes as a target.
+        """
+        if isinstance(y, np.ndarray) and y.ndim == 1:
+            raise ZooError(
+                f"{name} holds labels; {self.name} reconstructs rows and takes none.",
+                received=y.shape,
+                do="Call fit(x), or fit(noisy, clean) with rows as the target.",
+            )
+        if y is not None:
+            self.check_rows(y, name)
 
     def prepare_targets(self, y):
         """Return targets of a data set, such as clean pictures, in model units."""

@@ -71,20 +71,6 @@ class Segmenter(ZooModel):
         shape = (len(x), *self.input_shape[:-1])
         return np.random.default_rng(0).integers(0, max(self.classes, 2), shape, dtype="int32")
 
-    def fit(self, x=None, y=None, **kwargs):
-        """`keras.Model.fit` with masks as `y`, or batches of pictures and masks as `x`."""
-        self.check_masks(x, y, "y")
-        held_out = kwargs.get("validation_data")
-        if isinstance(held_out, tuple):
-            self.check_rows(held_out[0], "validation_data")
-            self.check_masks(*(*held_out, None)[:2], "the target of validation_data")
-        return super().fit(x, y, **kwargs)
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """`keras.Model.evaluate` with masks as `y`."""
-        self.check_masks(x, y, "y")
-        return super().evaluate(x, y, **kwargs)
-
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the compiled loss plus every added term, and log each under its name.
 
@@ -99,7 +85,7 @@ class Segmenter(ZooModel):
             )
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
-    def check_masks(self, x, masks, name: str) -> None:
+    def check_targets(self, x, masks, name: str) -> None:
         """Refuse missing masks and arrays that are none; batches and tensors pass.
 
         Raises:

@@ -163,18 +163,28 @@ class ZooModel(keras.Model):
 
     def fit(self, x=None, y=None, **kwargs):
         """`keras.Model.fit`; `y` may be missing if `target_of` knows it; bad rows are refused."""
-        self.check_rows(x, "x")
+        self._check_pair(x, y)
+        held_out = kwargs.get("validation_data")
+        if isinstance(held_out, tuple):
+            self._check_pair(*(*held_out, None)[:2], where=" of validation_data")
         return super().fit(x, y, **kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
         """`keras.Model.evaluate`; `y` may be left out where `target_of` knows it."""
-        self.check_rows(x, "x")
+        self._check_pair(x, y)
         return super().evaluate(x, y, **kwargs)
 
     def predict(self, x, **kwargs):
         """`keras.Model.predict`: what `call` answers, in model units."""
         self.check_rows(x, "x")
         return super().predict(x, **kwargs)
+
+    def _check_pair(self, x, y, where: str = "") -> None:
+        self.check_rows(x, f"x{where}")
+        self.check_targets(x, y, f"y{where}")
+
+    def check_targets(self, x, y, name: str) -> None:
+        """Refuse arrays that cannot be targets; a subclass says which."""
 
     def check_rows(self, rows, name: str) -> None:
         """Refuse arrays of another shape and non-finite values; other inputs pass.

@@ -276,3 +276,21 @@ def test_adam_by_the_fused_kernel_is_adam(rng):
         fused.apply_gradients([(tf.constant(gradient), ours)])
         plain.apply_gradients([(tf.constant(gradient), theirs)])
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, x: m.fit(x[:, :3]), r"build with input_shape=\(3,\)"),
+        (lambda m, x: m.predict(x[0]), r"add a batch axis"),
+        (lambda m, x: m.fit(np.where(x == x[3, 3], np.nan, x)), "NaN or infinity in 1 of 200"),
+        (lambda m, x: m.fit(x, np.arange(len(x))), "holds labels"),
+        (lambda m, x: m.fit(x, x[:, :3]), "y has a shape"),
+        (lambda m, x: m.fit(x, validation_data=(x, np.full_like(x, np.inf))), "y of validation"),
+        (lambda m, x: m.evaluate(x, x * np.nan), "y holds NaN"),
+    ],
+)
+def test_rows_that_do_not_fit_are_answered_with_advice(rows, call, message):
+    model = aezoo.build("vallina_ae", seed=0, **SMALL)
+    with pytest.raises(ZooError, match=message):
+        call(model, rows)
