@@ -6,6 +6,7 @@ them, and everything is named after the layer and the operation: `encoder/conv2d
 `encoder/conv2d/Conv/W`. Inputs and outputs of the model keep their names.
 """
 
+import itertools
 import re
 
 import onnx
@@ -54,41 +55,52 @@ class _Renaming:
     def graph(self, graph: onnx.GraphProto, outer: dict[str, str], prefix: str):
         """Return the graph rewritten; `outer` renames what it takes from around it."""
         names = dict(outer)
-        for i, value in enumerate(graph.input):
-            names[value.name] = f"{prefix}input_{i}" if prefix else value.name
-        for i, value in enumerate(graph.output):
-            names[value.name] = f"{prefix}output_{i}" if prefix else value.name
-        self.taken.update(names.values())
+        same = _Same(graph)
+        inputs = [v.name if not prefix else f"{prefix}input_{i}" for i, v in enumerate(graph.input)]
+        outputs = [
+            v.name if not prefix else f"{prefix}output_{i}" for i, v in enumerate(graph.output)
+        ]
+        made = onnx.GraphProto(name=prefix.rstrip("/") or "endpoint")
+
+        def call(name: str, ours: str) -> None:
+            names.update(dict.fromkeys(same.names_of(name), ours))
+
+        for name in list(outer):
+            call(name, outer[name])
+        for value, name in zip(graph.input, inputs, strict=True):
+            call(value.name, name)
+        copies = []  # outputs that are a second name of something
+        for value, name in zip(graph.output, outputs, strict=True):
+            source = same.source(value.name)
+            if source in same.made and source not in names:
+                call(source, name)
+            else:
+                copies.append((source, name))
+        self.taken.update({*names.values(), *outputs})
         constants = {tensor.name: tensor for tensor in graph.initializer}
-        made = onnx.GraphProto()
         by_content: dict[tuple, str] = {}
         for node in _in_order(graph):
-            scope = prefix + self.scope(node.name)
-            own = self.unique(f"{scope}{node.op_type}")
-            for position, name in enumerate(node.input):
+            own = self.unique(f"{prefix}{self.scope(node.name)}{node.op_type}")
+            for position, name in enumerate(map(same.source, node.input)):
                 if name in constants and name not in names:
                     word = f"{own}/{_role(node, position)}"
-                    names[name] = self.constant(made, constants[name], by_content, word)
+                    call(name, self.constant(made, constants[name], by_content, word))
+            for name in map(same.source, _reads(node)):  # what only a loop's body takes
+                if name in constants and name not in names:
+                    word = f"{own}/captured"
+                    call(name, self.constant(made, constants[name], by_content, word))
             for position, name in enumerate(node.output):
                 if name and name not in names:
-                    names[name] = own if len(node.output) == 1 else f"{own}.{position}"
+                    call(name, own if len(node.output) == 1 else f"{own}.{position}")
             made.node.append(self.node(node, own, names))
-        for value in graph.output:  # a loop may hand a constant straight out
-            if value.name in constants:
-                tensor = _raw(constants[value.name])
-                tensor.name = names[value.name]
-                made.initializer.append(tensor)
-        for ours, theirs in ((made.input, graph.input), (made.output, graph.output)):
-            for value in theirs:
-                renamed = onnx.ValueInfoProto()
-                renamed.CopyFrom(value)
-                renamed.name, renamed.doc_string = names[value.name], ""
-                if prefix:  # the sizes of tf2onnx's are numbered
-                    for dim in renamed.type.tensor_type.shape.dim:
-                        if dim.dim_param:
-                            dim.Clear()
-                ours.append(renamed)
-        made.name = prefix.rstrip("/") or "endpoint"
+        for source, output in copies:
+            if source in constants and source not in names:
+                call(source, self.constant(made, constants[source], by_content, f"{output}/value"))
+            own = self.unique(f"{prefix}Identity")
+            made.node.append(onnx.helper.make_node("Identity", [names[source]], [output], own))
+        inner = bool(prefix)
+        made.input.extend(map(_renamed, graph.input, inputs, itertools.repeat(inner)))
+        made.output.extend(map(_renamed, graph.output, outputs, itertools.repeat(inner)))
         return made
 
     def node(self, node: onnx.NodeProto, name: str, names: dict[str, str]) -> onnx.NodeProto:
@@ -141,6 +153,37 @@ class _Renaming:
         return name
 
 
+class _Same:
+    """Which values are copies of which: tf2onnx puts `Identity` in arbitrary places."""
+
+    def __init__(self, graph: onnx.GraphProto):
+        copies = [node for node in graph.node if node.op_type == "Identity"]
+        self.origin = {node.output[0]: node.input[0] for node in copies}
+        self.made = {o for n in graph.node if n.op_type != "Identity" for o in n.output}
+        self.by_source: dict[str, list[str]] = {}
+        for name in self.origin:
+            self.by_source.setdefault(self.source(name), []).append(name)
+
+    def source(self, name: str) -> str:
+        while name in self.origin:
+            name = self.origin[name]
+        return name
+
+    def names_of(self, source: str) -> list[str]:
+        return [source, *self.by_source.get(source, ())]
+
+
+def _renamed(value: onnx.ValueInfoProto, name: str, inner: bool) -> onnx.ValueInfoProto:
+    made = onnx.ValueInfoProto()
+    made.CopyFrom(value)
+    made.name, made.doc_string = name, ""
+    if inner:  # tf2onnx numbers the sizes that it does not know
+        for dim in made.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.Clear()
+    return made
+
+
 def _plain(word: str) -> str:
     """Strip the numbers that Keras and TensorFlow put at the end."""
     return re.sub(r"(_+\d+)+$", "", word) or word
@@ -173,7 +216,7 @@ def _reads(node: onnx.NodeProto) -> list[str]:
 
 
 def _in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Return the nodes that the outputs need, each after those that it needs."""
+    """Return the nodes that the outputs need, each after those that it needs, without copies."""
     maker = {output: node for node in graph.node for output in node.output if output}
     done: set[int] = set()
     order = []
@@ -188,4 +231,4 @@ def _in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
         if id(node) not in done:
             done.add(id(node))
             order.append(node)
-    return order
+    return [node for node in order if node.op_type != "Identity"]

@@ -79,6 +79,10 @@ def test_a_gru_of_another_kind_becomes_a_loop_with_the_same_answers(rng):
     assert (seen["GRU"], seen["Loop"]) == (0, 1)
     assert_same_answers(model, graph, rng)
     assert not any("__" in n.name or "frozen" in n.name for n in all_nodes(graph.graph))
+    again = converted(model)
+    assert graph.SerializeToString(deterministic=True) == again.SerializeToString(
+        deterministic=True
+    )
 
 
 def test_keras_computes_as_before_after_an_export():
