@@ -206,14 +206,14 @@ def test_variants_learn_copy_and_take_half_precision(arguments, more, series, to
     assert logs["val_loss"][-1] == loss_of(model, rows)
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
-    np.testing.assert_array_equal(clone.predict(rows, verbose=0), model.predict(rows, verbose=0))
+    np.testing.assert_array_equal(clone(rows), model(rows))
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
         half = built(arguments, **more)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert np.isfinite(half.fit(rows, verbose=0).history["loss"]).all()
-    assert half.predict(rows, verbose=0).dtype == "float32"
+    assert half(rows).dtype == "float32"
 
 
 @pytest.mark.parametrize("feedback", [False, True])
