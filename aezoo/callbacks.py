@@ -1,7 +1,6 @@
 """What watches a training run: its history, non-finite losses, over-fitting, progress."""
 
 import time
-import warnings
 from pathlib import Path
 
 import keras
@@ -9,10 +8,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from aezoo.errors import ZooError, ZooWarning
+from aezoo.errors import ZooError
 from aezoo.files import write_text
 
-OVERFIT_GAP = 0.25  # of the progress made in training
+# Of the progress that training made: how far the gap between the losses must have grown, and
+# validation loss risen. A constant gap says nothing, and a loss that wobbles is not rising.
+OVERFIT_GAP, OVERFIT_RISE = 0.25, 0.05
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -70,26 +71,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
                 )
 
 
-class WarnOnOverfitting(keras.callbacks.Callback):
-    """Warn once training is over if validation loss rose while training loss fell.
-
-    The gap between the two at the end, less their gap in the first epoch, is compared with the
-    progress that training made: a constant gap says nothing, a growing one is over-fitting.
-    """
-
-    def __init__(self, history: list[dict]):
-        super().__init__()
-        self.history = history
-
-    def on_train_end(self, logs=None):
-        """Compare."""
-        message = overfitting(self.history)
-        if message:
-            warnings.warn(message, ZooWarning, stacklevel=2)
-
-
 def overfitting(history: list[dict]) -> str | None:
-    """Return a sentence if the history shows over-fitting, else None.
+    """Return a sentence if validation loss rose while training loss fell, else None.
 
     Args:
         history: One dict per epoch with `loss` and `val_loss`.
@@ -108,8 +91,8 @@ def overfitting(history: list[dict]) -> str | None:
     gap = last["val_loss"] - last["loss"]
     # The first epoch's training loss is an average over its steps, so its gap may be negative.
     grown = gap - max(0.0, first["val_loss"] - first["loss"])
-    still_falling = best == len(rows) - 1
-    if still_falling or progress <= 0 or grown < OVERFIT_GAP * progress:
+    rise = last["val_loss"] - rows[best]["val_loss"]
+    if progress <= 0 or grown < OVERFIT_GAP * progress or rise < OVERFIT_RISE * progress:
         return None
     return (
         f"Over-fitting: validation loss was {rows[best]['val_loss']:.4g} at epoch {best + 1} and "

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from rich.console import Console
 
 from aezoo import checkpoint, storage
 from aezoo.batches import evaluation_batches, plan_epoch, training_batches
-from aezoo.callbacks import HistoryFile, ProgressBar, StopOnNonFinite, WarnOnOverfitting
+from aezoo.callbacks import HistoryFile, ProgressBar, StopOnNonFinite, overfitting
 from aezoo.config import DataSection, Entry, TrainSection, override, read_entry
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, ZooWarning, closest_match
 from aezoo.files import whole_file, write_text
 from aezoo.registry import build_entry, builder_of, find
 
@@ -155,9 +156,12 @@ def train(
         model = _prepare_model(resolved, dataset, model, out if resume else None)
         for note in dataset.notes:
             console.print(note, style="dim", highlight=False, soft_wrap=True)
-        return _fit(model, resolved, dataset, out, state, callbacks, console)
+        run = _fit(model, resolved, dataset, out, state, callbacks, console)
     finally:
         keras.mixed_precision.set_global_policy("float32")
+    if message := overfitting(run.history):
+        warnings.warn(message, ZooWarning, stacklevel=2)
+    return run
 
 
 def _load_data(data, entry: Entry, run: Path | None):
@@ -310,7 +314,6 @@ def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) ->
                 monitor, factor=0.5, patience=max(2, (recipe.patience or 10) // 2)
             )
         )
-    watchers.append(WarnOnOverfitting(history))
     return watchers
 
 
