@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from aezoo.errors import ZooError
 from aezoo.files import write_text
 
-# Of the progress that training made: how far the gap between the losses must have grown, and
-# validation loss risen. A constant gap says nothing, and a loss that wobbles is not rising.
-OVERFIT_GAP, OVERFIT_RISE = 0.25, 0.05
+# The gap between the losses must have grown by this share of the progress that training made, and
+# validation loss must not have improved for this share of the epochs.
+OVERFIT_GAP, OVERFIT_STALL = 0.25, 0.2
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -72,7 +72,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 def overfitting(history: list[dict]) -> str | None:
-    """Return a sentence if validation loss rose while training loss fell, else None.
+    """Return a sentence if training loss fell and validation loss stayed behind, else None.
 
     Args:
         history: One dict per epoch with `loss` and `val_loss`.
@@ -91,8 +91,8 @@ def overfitting(history: list[dict]) -> str | None:
     gap = last["val_loss"] - last["loss"]
     # The first epoch's training loss is an average over its steps, so its gap may be negative.
     grown = gap - max(0.0, first["val_loss"] - first["loss"])
-    rise = last["val_loss"] - rows[best]["val_loss"]
-    if progress <= 0 or grown < OVERFIT_GAP * progress or rise < OVERFIT_RISE * progress:
+    stalled = len(rows) - 1 - best >= OVERFIT_STALL * len(rows)
+    if progress <= 0 or not stalled or grown < OVERFIT_GAP * progress:
         return None
     return (
         f"Over-fitting: validation loss was {rows[best]['val_loss']:.4g} at epoch {best + 1} and "
