@@ -26,7 +26,7 @@ def main() -> None:
     try:
         app()
     except ZooError as error:
-        _console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}")
+        _console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         _console(stderr=True).print("Stopped.")
@@ -55,7 +55,7 @@ def _show_warnings() -> None:
     import warnings
 
     def show(message, category, filename, lineno, file=None, line=None):
-        _console(stderr=True).print(f"[yellow]warning:[/] {_escaped(str(message))}")
+        _console(stderr=True).print(f"[yellow]warning:[/] {_escaped(str(message))}", soft_wrap=True)
 
     warnings.showwarning = show
 

@@ -1,0 +1,104 @@
+"""The shell: what it prints, what it writes, and how it answers mistakes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import aezoo
+from aezoo.cli import app
+from aezoo.version import __version__
+
+AEZOO = str(Path(sys.executable).parent / "aezoo")
+
+
+def shell(*arguments, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([AEZOO, *map(str, arguments)], capture_output=True, text=True, **options)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A table of two hidden causes and five columns."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(120, 2)) @ rng.normal(size=(2, 5)) + 4
+    path = tmp_path_factory.mktemp("data") / "table.csv"
+    np.savetxt(path, values, delimiter=",", header="a,b,c,d,e", comments="")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(table, tmp_path_factory):
+    """A run trained by the shell."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    options = ["--epochs", "3", "--set", "args.hidden=[4]", "--set", "train.batch_size=16"]
+    done = shell("train", "vallina_ae", "--data", table, "--out", out, *options)
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_version_and_list_and_show_print_what_the_library_says():
+    invoke = CliRunner().invoke
+    assert invoke(app, ["--version"]).output == f"{__version__}\n"
+    listed = invoke(app, ["list", "*ae"]).output.splitlines()
+    assert [line.split()[0] for line in listed[1:]] == aezoo.list_models("*ae")
+    assert "3,217" in next(line for line in listed if line.startswith("conv_ae"))
+    assert invoke(app, ["show", "VAE"]).output == repr(aezoo.describe("vae")) + "\n"
+
+
+def test_training_prints_epochs_and_writes_the_run(run):
+    out, done = run
+    assert "epoch 3/3" in done.stderr
+    assert f"aezoo export {out} DIR" in done.stdout
+    assert len(aezoo.load(out).probe_rows) > 0
+
+
+def test_training_is_silent_about_tensorflow(run):
+    _, done = run
+    for noise in ("oneDNN", "cudart", "InitializeLog", "retracing"):
+        assert noise not in done.stderr
+
+
+def test_a_run_goes_on_where_it_stopped(run):
+    out, _ = run
+    done = shell("train", "--resume", out, "--epochs", "5")
+    assert done.returncode == 0, done.stderr
+    assert "epoch 4/5" in done.stderr
+    assert "epoch 3/5" not in done.stderr
+    history = (out / "history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in history] == ["epoch", "1", "2", "3", "4", "5"]
+
+
+def test_export_verify_and_predict_agree_with_the_model(run, table, tmp_path):
+    out, _ = run
+    bundle, answer = tmp_path / "bundle", tmp_path / "answer.npz"
+    assert shell("export", out, bundle).returncode == 0
+    assert shell("verify", bundle).returncode == 0
+    done = shell("predict", bundle, table, "--endpoint", "score", "--output", answer)
+    assert done.returncode == 0, done.stderr
+    rows = np.loadtxt(table, delimiter=",", skiprows=1).astype("float32")
+    expected = aezoo.load(out).endpoint("score")(features=rows)["score"]
+    np.testing.assert_allclose(np.load(answer)["score"], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "conv_ea"], "Did you mean 'conv_ae'?"),
+        (["list", "zzz"], "No name matches"),
+        (["train", "conv_ea", "--data", "sample"], "Did you mean 'conv_ae'?"),
+        (["train", "conv_ae", "--set", "train.epoch=2"], "Did you mean 'epochs'?"),
+        (["train", "conv_ae", "--data", "sampel"], "Did you mean 'sample'?"),
+        (["export", "no_such_run", "bundle"], "No model here"),
+        (["verify", "no_such_bundle"], "no_such_bundle"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_1(arguments, message, tmp_path):
+    done = shell(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 4
+    assert list(tmp_path.iterdir()) == []
