@@ -63,7 +63,15 @@ def _show_warnings() -> None:
 def _start_tensorflow() -> None:
     from aezoo import quiet
 
-    quiet.import_tensorflow()
+    try:
+        quiet.import_tensorflow()
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise ZooError(
+            "TensorFlow is not installed here; verify and predict work without it, this does not.",
+            do="Run `pip install aezoo`, which brings it.",
+        ) from None
     _show_warnings()
 
 

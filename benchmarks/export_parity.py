@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 import aezoo
-from aezoo.export import read_manifest
 
 RESULTS = Path(__file__).parent.parent / "results" / "export_parity.csv"
 COLUMNS = ("entry", "data", "epochs", "endpoint", "output", "batches", "tolerance")
@@ -25,9 +24,10 @@ def measure(entry: str) -> list[dict]:
     data, epochs = DATA.get(entry, DEFAULT)
     with tempfile.TemporaryDirectory() as folder:
         run = aezoo.train(entry, data, out=Path(folder) / "run", epochs=epochs, verbose=False)
-        aezoo.calibrate(run.model, run.data.validation) if run.model.has_score else None
-        aezoo.export_bundle(run.model, Path(folder) / "bundle")
-        seen = read_manifest(Path(folder) / "bundle").verification
+        if "score" in [endpoint.name for endpoint in run.model.endpoints]:
+            aezoo.calibrate(run.model, run.data.validation)
+        bundle = aezoo.export_bundle(run.model, Path(folder) / "bundle")
+        seen = bundle.manifest.verification
     return [
         {
             "entry": entry,
