@@ -18,10 +18,13 @@ lint: $(READY)
 
 results: $(READY)
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python benchmarks/quickstart.py
 	$(BIN)/python benchmarks/published_recipes.py
 	$(BIN)/python benchmarks/unet_brain_mri.py
 	$(BIN)/python benchmarks/seq2seq_ecg5000.py
 	$(BIN)/python benchmarks/export_parity.py
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/readme_table.py
 
 notebooks: $(READY)
 	$(BIN)/python -m pytest tests/test_notebooks.py

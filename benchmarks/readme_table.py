@@ -60,7 +60,7 @@ def _quickstart() -> list[str]:
     beside = ", ".join(f"{row['method']} {float(row['MSE']):.4f}" for row in others)
     return [
         f"| `conv_ae`, code of 8 numbers, embedded sample, test MSE | {float(ours['MSE']):.4f} "
-        f"| {beside} | `make quickstart` |"
+        f"| {beside} | `python benchmarks/quickstart.py` |"
     ]
 
 
