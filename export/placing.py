@@ -1,6 +1,7 @@
 """A folder that appears whole or not at all."""
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -33,10 +34,11 @@ def whole_folder(path: Path, overwrite: bool) -> Iterator[Path]:
         part.chmod(0o777 & ~_umask())  # mkdtemp lets the owner alone in
         yield part
         _flush(part)
-        _swap(part, path)
+        _refuse_taken(path, overwrite)  # something may have come since
+        _place(part, path, overwrite)
     except BaseException as error:
         if part is not None:
-            shutil.rmtree(part, ignore_errors=True)
+            _remove(part)
         for parent in made:
             with contextlib.suppress(OSError):
                 parent.rmdir()
@@ -58,27 +60,60 @@ def _refuse_taken(path: Path, overwrite: bool) -> None:
             received=str(path),
             do="Choose another one, or replace the bundle there with overwrite=True.",
         )
-    is_bundle = path.is_dir() and not path.is_symlink() and (path / FILE_NAME).is_file()
-    if not is_bundle and not (path.is_dir() and not any(path.iterdir())):
+    is_folder = path.is_dir() and not path.is_symlink()
+    own = _listed(path) if is_folder else set()
+    if not is_folder or not (own or not any(path.iterdir())):
         raise ZooError(
             "overwrite=True replaces bundles only, and this is none.",
             received=str(path),
             do="Choose another folder.",
         )
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if (file.is_symlink() or not file.is_dir()) and name not in own:
+            raise ZooError(
+                "The bundle there holds a file that is none of its own; overwrite would delete it.",
+                received=str(file),
+                do="Move the file away, or choose another folder.",
+            )
 
 
-def _swap(part: Path, path: Path) -> None:
-    if not path.exists():
+def _listed(folder: Path) -> set[str]:
+    """Return the files of the bundle in this folder, its manifest included; none if it is none."""
+    try:
+        values = json.loads((folder / FILE_NAME).read_bytes())
+        version, digest, files = (values[k] for k in ("schema_version", "content_digest", "files"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    kinds = ((version, int), (digest, str), (files, dict))
+    whole = all(isinstance(value, kind) for value, kind in kinds)
+    return {FILE_NAME, *files} if whole else set()
+
+
+def _place(part: Path, path: Path, overwrite: bool) -> None:
+    """Give the new folder its name; whatever stops this, the old or the new one stands there."""
+    if not overwrite or not path.exists():
         part.rename(path)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
-    path.rename(old)  # onto an empty folder
     try:
+        path.rename(old)  # onto an empty folder
         part.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if not part.exists():  # the new one stands
+            _remove(old)
+        elif not os.path.lexists(path):
+            old.rename(path)
+        else:  # the old one never moved; were it not empty, it would stay
+            with contextlib.suppress(OSError):
+                old.rmdir()
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:  # Ctrl-C in the middle: finish first
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _flush(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 from pathlib import Path
 
 import keras
@@ -10,7 +11,7 @@ import pytest
 
 import aezoo
 from aezoo.errors import ZooError
-from aezoo.export import asking, bundle, onnx_graph
+from aezoo.export import asking, bundle, onnx_graph, placing
 from aezoo.export.asking import read_cases
 from aezoo.export.compare import compare
 from aezoo.export.placing import whole_folder
@@ -153,6 +154,88 @@ def test_overwrite_never_replaces_a_folder_that_is_no_bundle(tmp_path):
     ):
         pass
     assert everything_in(tmp_path) == ["thesis", "thesis/chapter1.tex"]
+
+
+def small_bundle(folder: Path, content: str) -> Path:
+    """Write what `overwrite` takes for a bundle: a manifest, and one file that it lists."""
+    folder.mkdir()
+    files = {"weights.bin": {"sha256": "", "bytes": 3}}
+    listed = {"schema_version": 1, "content_digest": "", "files": files}
+    (folder / "manifest.json").write_text(json.dumps(listed))
+    (folder / "weights.bin").write_text(content)
+    return folder
+
+
+def test_a_web_app_with_a_manifest_is_no_bundle(tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "manifest.json").write_text("{}")
+    (tmp_path / "site" / "app.js").write_text("code")
+    with (
+        pytest.raises(ZooError, match="replaces bundles only"),
+        whole_folder(tmp_path / "site", overwrite=True),
+    ):
+        pass
+    assert everything_in(tmp_path) == ["site", "site/app.js", "site/manifest.json"]
+
+
+def test_overwrite_deletes_no_file_that_the_old_bundle_does_not_list(tmp_path):
+    path = small_bundle(tmp_path / "bundle", "old")
+    (path / "notes.txt").write_text("mine")
+    before = everything_in(tmp_path)
+    with (
+        pytest.raises(ZooError, match=r"none of its own.*\n.*notes\.txt"),
+        whole_folder(path, overwrite=True),
+    ):
+        pass
+    assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_appears_during_the_export_is_not_replaced(tmp_path, overwrite):
+    path = tmp_path / "bundle"
+    with pytest.raises(ZooError), whole_folder(path, overwrite) as part:
+        (part / "new").write_text("new")
+        path.mkdir()
+        (path / "thesis.tex").write_text("words")
+    assert everything_in(tmp_path) == ["bundle", "bundle/thesis.tex"]
+
+
+@pytest.mark.parametrize("step", ["before the first", "after the first", "after the second"])
+def test_ctrl_c_around_the_renames_leaves_one_whole_bundle(tmp_path, monkeypatch, step):
+    path = small_bundle(tmp_path / "bundle", "old")
+    rename, calls = Path.rename, []
+
+    def interrupted(self, target):
+        calls.append(target)
+        if step == "before the first" and len(calls) == 1:
+            raise KeyboardInterrupt
+        rename(self, target)
+        if len(calls) == {"after the first": 1, "after the second": 2}.get(step):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True) as part:
+        (part / "weights.bin").write_text("new")
+    expected = "new" if step == "after the second" else "old"
+    assert (path / "weights.bin").read_text() == expected
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_ctrl_c_while_the_old_bundle_is_deleted_leaves_no_rest(tmp_path, monkeypatch):
+    path = small_bundle(tmp_path / "bundle", "old")
+    rmtree, calls = placing.shutil.rmtree, []
+
+    def interrupted(folder, ignore_errors=False):
+        calls.append(folder)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        rmtree(folder, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(placing.shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True) as part:
+        (part / "weights.bin").write_text("new")
+    assert everything_in(tmp_path) == ["bundle", "bundle/weights.bin"]
+    assert (path / "weights.bin").read_text() == "new"
 
 
 def test_other_models_too_large_ones_and_wrong_samples_are_refused(
