@@ -18,7 +18,8 @@ def calibrate(model, rows, alpha: float = 0.05) -> float:
 
     Args:
         model: A model with a `score` endpoint; gets a `detect` endpoint.
-        rows: Normal rows in user units, not used in training: an array or `CalibrationRows`.
+        rows: Normal rows in user units, not used in training: an array, `CalibrationRows`, or a
+            dict of arrays by public name.
         alpha: The false-alarm rate, between 0 and 1.
 
     Returns:
@@ -37,19 +38,18 @@ def calibrate(model, rows, alpha: float = 0.05) -> float:
     """
     if not 0 < alpha < 1:
         raise ZooError("A false-alarm rate lies between 0 and 1.", received=alpha)
-    if getattr(rows, "role", "calibration") not in ("calibration", "validation"):
+    if getattr(rows, "role", "calibration") != "calibration":
         raise ZooError(
             f"Rows with the role {rows.role!r} cannot calibrate a threshold.",
             do="Keep some normal rows apart: data.calibration=0.1.",
         )
-    array = rows.array() if hasattr(rows, "array") else np.asarray(rows)
-    rank = math.ceil((len(array) + 1) * (1 - alpha))
-    if rank > len(array):
+    values = np.sort(_asked(model, rows)[:, 0])
+    rank = math.ceil((len(values) + 1) * (1 - alpha))
+    if rank > len(values):
         raise ZooError(
-            f"{len(array)} rows cannot guarantee a false-alarm rate of {alpha:g}.",
+            f"{len(values)} rows cannot guarantee a false-alarm rate of {alpha:g}.",
             do=f"Give at least {math.ceil(1 / alpha) - 1} rows, or a larger alpha.",
         )
-    values = np.sort(scores(model, array)[:, 0])
     if values[0] == values[-1] and len(values) > 1:
         raise ZooError(
             "Every calibration row has the same score, so no threshold can tell rows apart.",
@@ -60,26 +60,41 @@ def calibrate(model, rows, alpha: float = 0.05) -> float:
     model.calibration = {
         "threshold": threshold,
         "alpha": alpha,
-        "rows": len(array),
-        "fingerprint": _fingerprint(array),
+        "rows": len(values),
+        "fingerprint": _fingerprint(rows),
     }
-    model._endpoints = None
     return threshold
 
 
-def scores(model, rows: np.ndarray) -> np.ndarray:
-    """Return the scores of rows in user units, (N, 1); warns if they calibrated the threshold."""
-    rows = rows.array() if hasattr(rows, "array") else np.asarray(rows)
+def scores(model, rows) -> np.ndarray:
+    """Return the scores of rows in user units, (N, 1); warns if they calibrated the threshold.
+
+    Args:
+        model: A model with a `score` endpoint.
+        rows: An array, rows of a data set, or a dict of arrays by public name.
+    """
     if model.calibration and model.calibration["fingerprint"] == _fingerprint(rows):
         warnings.warn(
             "These rows set the threshold; their false-alarm rate says nothing about new rows.",
             ZooWarning,
             stacklevel=2,
         )
+    return _asked(model, rows)
+
+
+def _asked(model, rows) -> np.ndarray:
     endpoint = model.endpoint("score")
-    return endpoint(**{endpoint.spec.inputs[0].name: rows})["score"]
+    first = endpoint.spec.inputs[0].name
+    return endpoint(**(rows if isinstance(rows, dict) else {first: _array(rows)}))["score"]
 
 
-def _fingerprint(rows: np.ndarray) -> str:
-    rows = np.ascontiguousarray(rows)
-    return hashlib.sha256(str((rows.shape, rows.dtype)).encode() + rows.tobytes()).hexdigest()
+def _array(rows) -> np.ndarray:
+    return rows.array() if hasattr(rows, "array") else np.asarray(rows)
+
+
+def _fingerprint(rows) -> str:
+    parts = rows.values() if isinstance(rows, dict) else [_array(rows)]
+    digest = hashlib.sha256()
+    for part in map(np.ascontiguousarray, parts):
+        digest.update(str((part.shape, part.dtype)).encode() + part.tobytes())
+    return digest.hexdigest()

@@ -28,9 +28,6 @@ def main() -> None:
     except ZooError as error:
         _console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        _console(stderr=True).print("Stopped.")
-        sys.exit(130)
 
 
 def _console(stderr: bool = False):
@@ -48,6 +45,10 @@ def _escaped(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
+
+
+def _bold(path: Path) -> str:
+    return f"[bold]{_escaped(str(path))}[/]"
 
 
 def _show_warnings() -> None:
@@ -159,7 +160,7 @@ def train(
         )
         raise
     _print_metrics(run.metrics)
-    _print(f"[bold]{run.directory}[/]  next: aezoo export {run.directory} DIR")
+    _print(f"{_bold(run.directory)}  next: aezoo export {_escaped(str(run.directory))} DIR")
 
 
 def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
@@ -189,7 +190,7 @@ def export(
     model = aezoo.load(run)
     with _console(stderr=True).status("exporting and verifying"):
         aezoo.export_bundle(model, bundle, overwrite=overwrite)
-    _print(f"[bold]{bundle}[/] verified. Next: aezoo predict {bundle} INPUT")
+    _print(f"{_bold(bundle)} verified. Next: aezoo predict {_escaped(str(bundle))} INPUT")
 
 
 @app.command()

@@ -14,7 +14,8 @@ from aezoo.errors import ZooError
 
 LATENT_DIM = 8
 RECIPE = {"epochs": 40, "batch_size": 64, "learning_rate": 2e-3, "seed": 0}
-_PARTS = ("run", "bundle", "figures", "report.html")  # what an earlier quickstart left
+_PARTS = ("run", "bundle", "figures", "report.html")
+_MARK = ".aezoo-quickstart"  # says that the folder is a quickstart's, to be replaced by the next
 
 
 def run_quickstart(folder: Path, console: Console) -> dict[str, dict[str, float]]:
@@ -32,6 +33,8 @@ def run_quickstart(folder: Path, console: Console) -> dict[str, dict[str, float]
     """
     started = time.perf_counter()
     _clear(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MARK).touch()
     console.print(
         f"Training [bold]conv_ae[/] with a code of {LATENT_DIM} numbers on 2,000 real pictures "
         "(Fashion-MNIST)."
@@ -66,14 +69,18 @@ def next_commands() -> list[str]:
 def _clear(folder: Path) -> None:
     if not folder.exists():
         return
-    others = [p.name for p in folder.iterdir() if p.name not in _PARTS] if folder.is_dir() else [""]
-    if others:
+    if not (folder / _MARK).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ZooError(
             "The quickstart's folder holds other things.",
             received=str(folder),
             do="Choose another: aezoo quickstart --out FOLDER.",
         )
-    shutil.rmtree(folder)
+    for part in _PARTS:
+        path = folder / part
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _measure(run) -> tuple[dict[str, dict[str, float]], dict[str, np.ndarray]]:

@@ -284,31 +284,46 @@ _decorated: dict[str, type] = {}
 
 def builder_of(entry: "Entry") -> type:
     """Import and return the model class that an entry names."""
-    if entry.builder in _decorated:
-        return _decorated[entry.builder]
-    module_name, _, class_name = entry.builder.rpartition(":")
+    return import_class(entry.builder, entry.name)
+
+
+def import_class(builder: str, name: str) -> type:
+    """Import and return a model class.
+
+    Args:
+        builder: `package.module:Class`, or `path/to/module.py:Class`.
+        name: The entry that wants it, for errors.
+
+    Raises:
+        ZooError: If there is no such module or class.
+    """
+    if builder in _decorated:
+        return _decorated[builder]
+    module_name, _, class_name = builder.rpartition(":")
     try:
+        from_file = module_name.endswith(".py")
         module = (
             _module_of_file(Path(module_name))
-            if module_name.endswith(".py")
-            else (importlib.import_module(module_name))
+            if from_file
+            else importlib.import_module(module_name)
         )
-        return getattr(module, class_name)
-    except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        missing = getattr(error, "name", None)
+        if missing and not module_name.startswith(missing):
             raise  # a missing import inside the module is not a wrong builder
         raise ZooError(
-            f"The builder of {entry.name!r} is in a module that cannot be found.",
-            received=entry.builder,
+            f"The builder of {name!r} is in a module that cannot be found.",
+            received=builder,
             do="Write it as `package.module:Class`, or put Class in module.py beside the YAML.",
         ) from None
-    except AttributeError:
+    if not hasattr(module, class_name):
         raise ZooError(
-            f"The builder of {entry.name!r} is not in its module.",
+            f"The builder of {name!r} is not in its module.",
             received=class_name,
             closest=closest_match(class_name, [n for n in vars(module) if n[0].isupper()]),
             do=f"Change `builder` to a class that {module_name} defines.",
-        ) from None
+        )
+    return getattr(module, class_name)
 
 
 def _module_of_file(path: Path):

@@ -1,5 +1,6 @@
 """Models to disk and back: `.keras` files, run folders and bundles."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -8,9 +9,10 @@ import numpy as np
 from aezoo.config import read_entry
 from aezoo.errors import ZooError
 from aezoo.files import whole_file
-from aezoo.registry import builder_of
+from aezoo.registry import builder_of, import_class
 
 PROBE_FILE = "probe_rows.npz"
+METRICS_FILE = "metrics.json"
 
 
 def save(model: keras.Model, path: str | Path) -> Path:
@@ -59,9 +61,7 @@ def load(path: str | Path) -> keras.Model:
             received=str(path),
             do="Give a run folder, a bundle or a .keras file.",
         )
-    config = file.parent / "config.yaml"
-    if config.is_file():
-        builder_of(read_entry(config))  # imports the class, wherever it lives
+    _import_builder(file.parent)
     try:
         model = keras.models.load_model(file)
     except (ValueError, TypeError, OSError, KeyError) as error:
@@ -71,4 +71,17 @@ def load(path: str | Path) -> keras.Model:
     if probe.is_file():
         with np.load(probe, allow_pickle=False) as arrays:
             model.probe_rows = arrays["x"]
+    metrics = file.parent / METRICS_FILE
+    if metrics.is_file():
+        model.metrics_measured = json.loads(metrics.read_text(encoding="utf-8"))
     return model
+
+
+def _import_builder(folder: Path) -> None:
+    """Import the class of the model in a run folder or a bundle, wherever it lives."""
+    config, manifest = folder / "config.yaml", folder / "manifest.json"
+    if config.is_file():
+        builder_of(read_entry(config))
+    elif manifest.is_file():
+        entry = json.loads(manifest.read_text(encoding="utf-8"))["entry"]
+        import_class(entry["builder"], entry["name"])

@@ -379,7 +379,7 @@ def _finish(model, entry: Entry, dataset, out: Path, history: list[dict]) -> Run
     model.entry = entry
     storage.save(model, out / "model.keras")
     write_text(out / "config.yaml", entry.to_yaml())
-    write_text(out / "metrics.json", json.dumps(metrics, indent=1))
+    write_text(out / storage.METRICS_FILE, json.dumps(metrics, indent=1))
     figures.loss_curves(history, out / "figures" / "loss.png")
     shown = dataset.test or dataset.validation or dataset.train
     figures.of_model(model, shown, out / "figures", dataset.class_names)

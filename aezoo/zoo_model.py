@@ -81,7 +81,7 @@ class ZooModel(keras.Model):
         self.encoder, self.decoder = encoder, decoder
         self.output_range, self.default_loss = output_range, loss
         self.preprocessing = Preprocessing()
-        self.calibration: dict | None = None
+        self.calibration = None
         self.entry: Entry | None = None
         self.probe_rows: np.ndarray | None = None  # validation rows in user units, for export
         self.metrics_measured: dict | None = None  # by role, for the model card
@@ -95,7 +95,8 @@ class ZooModel(keras.Model):
 
     def call(self, x, training=False):
         """Return the answer to `x`, `(B, *input_shape)` in model units."""
-        return self.decoder(self.encoder(x, training=training), training=training)
+        answer = self.decoder(self.encoder(x, training=training), training=training)
+        return ops.cast(answer, "float32")  # in mixed precision too
 
     def add_term(self, name: str, value, weight: float = 1.0) -> None:
         """Add `weight * value` to the loss and log `value`, unweighted, under its name."""
@@ -164,6 +165,7 @@ class ZooModel(keras.Model):
     def fit(self, x=None, y=None, **kwargs):
         """`keras.Model.fit`; `y` may be missing if `target_of` knows it; bad rows are refused."""
         self._check_pair(x, y)
+        self.calibration = self.metrics_measured = None  # they were of other weights
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, tuple):
             self._check_pair(*(*held_out, None)[:2], where=" of validation_data")
@@ -219,6 +221,24 @@ class ZooModel(keras.Model):
     # ---- shapes and units ----
 
     @property
+    def preprocessing(self) -> Preprocessing:
+        """The constants between user units and model units; `adapt` fits them."""
+        return self._preprocessing
+
+    @preprocessing.setter
+    def preprocessing(self, value: Preprocessing) -> None:
+        self.__dict__.update(_preprocessing=value, _endpoints=None)
+
+    @property
+    def calibration(self) -> dict | None:
+        """The threshold of `detect` and how it was set, by `aezoo.calibrate`; None without one."""
+        return self._calibration
+
+    @calibration.setter
+    def calibration(self, value: dict | None) -> None:
+        self.__dict__.update(_calibration=value, _endpoints=None)
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one row."""
         return tuple(self.encoder.input_shape[1:])
@@ -253,7 +273,7 @@ class ZooModel(keras.Model):
             )
             scaling = "unit" if is_unit else unbounded
         self.preprocessing = Preprocessing.fit(rows, scaling, binarize)
-        self._endpoints = None
+        self.calibration = self.metrics_measured = None  # they were of other units
         return np.asarray(self.preprocessing.apply(rows))
 
     # ---- endpoints ----

@@ -23,9 +23,11 @@ def measure(entry: str) -> list[dict]:
     """Train, export and return a row per endpoint and output."""
     data, epochs = DATA.get(entry, DEFAULT)
     with tempfile.TemporaryDirectory() as folder:
-        run = aezoo.train(entry, data, out=Path(folder) / "run", epochs=epochs, verbose=False)
+        run = aezoo.train(
+            entry, data, out=Path(folder) / "run", epochs=epochs, calibration=0.1, verbose=False
+        )
         if "score" in [endpoint.name for endpoint in run.model.endpoints]:
-            aezoo.calibrate(run.model, run.data.validation)
+            aezoo.calibrate(run.model, run.data.calibration)
         bundle = aezoo.export_bundle(run.model, Path(folder) / "bundle")
         seen = bundle.manifest.verification
     return [

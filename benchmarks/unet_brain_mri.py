@@ -2,9 +2,9 @@
 
     python benchmarks/unet_brain_mri.py [--seeds 3] [--jobs 1]      (AEZOO_DATA names the data)
 
-Trains the entry's own recipe on slices up to 35, keeps the best epoch on slices 36 to 41, and
-measures Dice and IoU pooled over slices 49 and above, once per seed. Writes
-results/unet_brain_mri.csv and results/unet_brain_mri.png.
+Trains on slices up to 35, keeps the best epoch on slices 36 to 41, and measures Dice and IoU pooled
+over slices 49 and above, once per seed. Writes results/unet_brain_mri.csv and
+results/unet_brain_mri.png.
 """
 
 import argparse
@@ -28,6 +28,10 @@ from aezoo.data import load
 
 RESULTS = Path(__file__).parents[1] / "results"
 TISSUES = ("background", "CSF", "grey matter", "white matter")
+# Chosen on slices 36 to 41 by networks trained on slices up to 23, a gap like that to the test
+# slices: cross-entropy alone, two levels and small batches carry over best (.974 grey, .981 white
+# there, the rule .970 and .980; Dice with cross-entropy .968 and .975).
+RECIPE = {"loss": "cross_entropy", "filters": (16, 32, 64), "epochs": 120, "batch_size": 2}
 COLUMNS = ("method", "class", "dice", "iou", "seed", "epochs", "seconds", "command")
 NOTICE = (
     "Pictures: MNI ICBM152 (2009a), McConnell Brain Imaging Centre, McGill University; "
@@ -59,7 +63,9 @@ def train(seed):
     data = load("brain_mri")
     began = time.time()
     with tempfile.TemporaryDirectory() as folder:
-        run = aezoo.train("unet", data, out=Path(folder) / "run", seed=seed, verbose=False)
+        run = aezoo.train(
+            "unet", data, out=Path(folder) / "run", seed=seed, verbose=False, **RECIPE
+        )
     answer = run.model.endpoint("segment")(image=data.test.array())["mask"]
     return answer, len(run.history), round(time.time() - began)
 
