@@ -10,6 +10,7 @@ import numpy as np
 
 from aezoo.errors import ZooError, closest_match
 
+RELATIVE_TOLERANCE = 1e-5  # |a - b| <= this * (unit scale + |b|)
 CHUNK = 512  # rows computed at once; larger chunks gain nothing on a CPU and cost memory
 
 
@@ -25,7 +26,7 @@ class TensorSpec:
         low: Smallest value that makes sense, None if unbounded.
         high: Largest value that makes sense, None if unbounded.
         unit_scale: The size of one model unit in this tensor's unit, for tolerances: 255 for 8-bit
-            pixels, 1 in model units.
+            pixels, 1 in model units; one number, or one per feature (the last axis).
         description: One sentence, for the card.
         default: The value of an input that may be left out, None if it must be given.
     """
@@ -36,7 +37,7 @@ class TensorSpec:
     axes: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
-    unit_scale: float = 1.0
+    unit_scale: float | tuple[float, ...] = 1.0
     description: str = ""
     default: float | None = None
 
@@ -57,6 +58,20 @@ class EndpointSpec:
     def tensor(self, name: str) -> TensorSpec:
         """Return the input or output of this name."""
         return next(t for t in (*self.inputs, *self.outputs) if t.name == name)
+
+
+def tolerance(tensor: TensorSpec, values: np.ndarray) -> np.ndarray:
+    """Return by how much another runtime's answer may differ from each value, float64.
+
+    Example:
+        >>> float(tolerance(TensorSpec("image", (1,), unit_scale=255.0), np.zeros(1))[0])
+        0.00255
+        >>> table = TensorSpec("features", (2,), unit_scale=(1000.0, 0.001))
+        >>> tolerance(table, np.zeros((1, 2))).tolist()
+        [[0.01, 1e-08]]
+    """
+    size = np.abs(np.asarray(values, "float64"))
+    return RELATIVE_TOLERANCE * (np.asarray(tensor.unit_scale) + size)
 
 
 def check_inputs(spec: EndpointSpec, arrays: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -131,6 +146,17 @@ def _checked(spec: EndpointSpec, tensor: TensorSpec, rows: np.ndarray) -> np.nda
             f"Input {tensor.name!r} of endpoint {spec.name!r} holds NaN or infinity.",
             do="Fill in or drop those rows first.",
         )
+    if np.dtype(tensor.dtype).kind == "f":
+        with np.errstate(over="ignore"):
+            cast = rows.astype(tensor.dtype, copy=False)
+        if not np.isfinite(cast).all():
+            raise ZooError(
+                f"Input {tensor.name!r} of endpoint {spec.name!r} holds values that "
+                f"{tensor.dtype} cannot.",
+                received=f"{rows.dtype} from {rows.min():g} to {rows.max():g}",
+                do=f"Give values up to {np.finfo(tensor.dtype).max:.3g}.",
+            )
+        return cast
     if np.dtype(tensor.dtype).kind in "ui" and rows.size:
         info = np.iinfo(tensor.dtype)
         low = info.min if tensor.low is None else int(tensor.low)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import onnx
 
 from aezoo.endpoints import Endpoint
@@ -22,7 +23,7 @@ from aezoo.export.compare import compare
 from aezoo.export.fusing import without_cudnn
 from aezoo.export.manifest import Comparison, Manifest, Probe, Undecided, Verification
 from aezoo.export.placing import whole_folder
-from aezoo.export.probe import Arrays, probe_inputs, tiled
+from aezoo.export.probe import Arrays, given_rows, kept_rows, probe_inputs, tiled
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import PROBE_FILE, verify_bundle, write_probe
 from aezoo.version import __version__
@@ -48,8 +49,8 @@ def export_bundle(
         model: Any model of the zoo. One of mixed precision is exported in float32.
         path: The folder to make.
         sample: Rows in user units to compare answers on, or a dict of rows by public name; without
-            one, validation rows that training kept, else draws from the declared range. At most 8
-            rows are used and kept in the bundle.
+            one, validation rows that training kept. They are topped up to 33 different rows with
+            draws from the declared range; at most 8 are kept in the bundle.
         overwrite: Replace the bundle that stands at `path`.
 
     Returns:
@@ -97,11 +98,12 @@ def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
         without_cudnn(served),
     ):
         endpoints = [served.endpoint(name) for name in _chosen(served)]
-        rows, origin = probe_inputs(served, sample)
+        given = given_rows(served, sample)
         saved_model.write(served, endpoints, folder / "saved_model" / "1")
         graphs = {e.name: onnx_graph.convert(e, served.name) for e in endpoints}
         onnx_graph.write(graphs, folder / "onnx")
         batches = affordable(BATCHES, graphs)
+        rows, origin = probe_inputs(served, given, batches[-1])
         questions = {
             (e.name, batch): tiled(rows, e.spec, batch) for e in endpoints for batch in batches
         }
@@ -113,7 +115,9 @@ def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
             (name, batch): served.endpoint(name)(**asked)
             for (name, batch), asked in questions.items()
         }
-        write_probe(folder / PROBE_FILE, _kept(endpoints, rows))
+        _require_both_decisions(expected)
+        kept = kept_rows(given, batches[-1])
+        write_probe(folder / PROBE_FILE, _kept(endpoints, rows, kept))
         comparisons, undecided = _compared(endpoints, questions, expected, runtime, server)
     model.save(folder / "model.keras")
     verification = Verification(
@@ -122,8 +126,8 @@ def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
         comparisons=comparisons,
         undecided=undecided,
     )
-    count = len(next(iter(rows.values())))
-    _describe(folder, model, endpoints, Probe(origin=origin, rows=count), verification)
+    probe = Probe(origin=origin, rows=kept, compared=batches[-1])
+    _describe(folder, model, endpoints, probe, verification)
 
 
 def _chosen(model: ZooModel) -> list[str]:
@@ -179,11 +183,22 @@ def affordable(batches: tuple[int, ...], graphs: dict[str, onnx.ModelProto]) -> 
     return sorted({batch for batch in batches if batch <= largest} | {largest})
 
 
-def _kept(endpoints: list[Endpoint], rows: Arrays) -> dict[str, tuple[Arrays, Arrays]]:
-    """Return what `probe.npz` keeps: every probe row, and what Keras answers."""
+def _require_both_decisions(expected: Cases) -> None:
+    """Refuse a proof of `anomalous` in which it is always the same."""
+    seen = [answers["anomalous"].ravel() for answers in expected.values() if "anomalous" in answers]
+    if seen and max(map(len, seen)) >= 3 and len(np.unique(np.concatenate(seen))) < 2:
+        raise ZooError(
+            "The decision cannot be verified: it is the same for every row.",
+            received=f"anomalous={bool(seen[0][0])}",
+            do="Train the model, or give a sample of rows with a score other than 0.",
+        )
+
+
+def _kept(endpoints: list[Endpoint], rows: Arrays, count: int) -> dict[str, tuple[Arrays, Arrays]]:
+    """Return what `probe.npz` keeps: the first rows, and what Keras answers."""
     kept = {}
     for endpoint in endpoints:
-        asked = {t.name: rows[t.name] for t in endpoint.spec.inputs}
+        asked = {t.name: rows[t.name][:count] for t in endpoint.spec.inputs}
         kept[endpoint.name] = (asked, endpoint(**asked))
     return kept
 

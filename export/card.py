@@ -140,7 +140,8 @@ def _verification(m: Manifest) -> str:
     table = _table(("endpoint", "output", "ONNX Runtime", "SavedModel", "allowed difference"), rows)
     batches = ", ".join(map(str, v.batches))
     text = (
-        f"Largest differences from Keras at batch {batches}, on {m.probe.rows} rows ({origin}).\n"
+        f"Largest differences from Keras at batch {batches}, on {m.probe.compared} rows\n"
+        f"({origin}; topped up with draws where fewer were given).\n"
         f"Both ran in processes of their own, without aezoo; ONNX Runtime without TensorFlow.\n\n"
         f"{table}"
     )

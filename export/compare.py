@@ -1,6 +1,6 @@
 """Two runtimes' answers, compared by the bundle's rule.
 
-    |a - b| <= 1e-5 * (s + |b|)      s: the output's unit scale, b: the answer of Keras
+    |a - b| <= 1e-5 * (s + |b|)      s: the output's unit scale (by feature), b: what Keras says
 
 Whole numbers and decisions are equal, except where the value that they follow from lies within
 that tolerance of the border: such places are listed.
@@ -11,8 +11,7 @@ import dataclasses
 import numpy as np
 
 from aezoo.errors import ZooError
-from aezoo.export.manifest import RELATIVE_TOLERANCE
-from aezoo.specs import EndpointSpec, TensorSpec
+from aezoo.specs import EndpointSpec, TensorSpec, tolerance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +49,10 @@ def compare(
         ZooError: If an output is missing, of another shape or type, or out of tolerance.
     """
     differences = []
+    batch = len(next(iter((inputs or expected).values())))
     for tensor in spec.outputs:
         b, a = expected[tensor.name], answered.get(tensor.name)
+        _require_declared_shape(spec, tensor, b, batch)
         if a is None or a.shape != b.shape or a.dtype != b.dtype:
             raise ZooError(
                 f"{who} gives another kind of {tensor.name!r} at endpoint {spec.name!r}.",
@@ -65,7 +66,7 @@ def compare(
         else:
             differs = a != b
             difference = np.abs(a.astype("float64") - b.astype("float64"))
-            wrong = differs & ~near_border(spec, tensor, inputs, expected)
+            wrong = differs & ~may_differ(spec, tensor, inputs, expected, a)
             undecided = tuple(tuple(map(int, place)) for place in np.argwhere(differs & ~wrong))
         if wrong.any():
             place = tuple(map(int, np.argwhere(wrong)[0]))
@@ -79,40 +80,48 @@ def compare(
     return differences
 
 
-def tolerance(tensor: TensorSpec, values: np.ndarray) -> np.ndarray:
-    """Return the allowed absolute difference per value.
+def _require_declared_shape(
+    spec: EndpointSpec, tensor: TensorSpec, values: np.ndarray, batch: int
+) -> None:
+    declared = (batch, *tensor.shape)
+    fits = values.ndim == len(declared) and all(
+        want in (None, have) for have, want in zip(values.shape, declared, strict=True)
+    )
+    if not fits:
+        raise ZooError(
+            f"Endpoint {spec.name!r} declares another shape of {tensor.name!r} than it gives.",
+            received=values.shape,
+            do=f"It declares {declared}, the batch first.",
+        )
 
-    Example:
-        >>> float(tolerance(TensorSpec("image", (1,), unit_scale=255.0), np.zeros(1))[0])
-        0.00255
-    """
-    return RELATIVE_TOLERANCE * (tensor.unit_scale + np.abs(values.astype("float64")))
 
-
-def near_border(
+def may_differ(
     spec: EndpointSpec,
     tensor: TensorSpec,
     inputs: dict[str, np.ndarray],
     expected: dict[str, np.ndarray],
+    answer: np.ndarray,
 ) -> np.ndarray:
-    """Return where a decision may fall either way: what it follows from is on the border.
+    """Return where a decision may be this answer: what it follows from is on the border.
 
     `anomalous` follows from `score` and `threshold`. Whole numbers beside `probabilities` follow
     from them: from the largest along the last axis, or, with one class, from one half.
     """
     by_name = {t.name: t for t in spec.outputs}
-    shape = expected[tensor.name].shape
+    nowhere = np.zeros(answer.shape, bool)
     if tensor.name == "anomalous" and "score" in by_name:
         score = expected["score"]
         near = np.abs(score - inputs["threshold"]) <= tolerance(by_name["score"], score)
-    elif "probabilities" in by_name:
-        p = expected["probabilities"].astype("float64")
-        allowed = tolerance(by_name["probabilities"], p)
-        if p.shape[-1] == 1:
-            near = np.abs(p - 0.5) <= allowed
-        else:
-            top = np.sort(p, axis=-1)
-            near = top[..., -1:] - top[..., -2:-1] <= 2 * allowed.max(axis=-1, keepdims=True)
-    else:
-        return np.zeros(shape, bool)
-    return near.reshape(shape) if near.size == np.prod(shape) else np.zeros(shape, bool)
+        return near.reshape(answer.shape) if near.size == answer.size else nowhere
+    if "probabilities" not in by_name:
+        return nowhere
+    p = expected["probabilities"].astype("float64")
+    if p.shape[:-1] != answer.shape:
+        return nowhere
+    allowed = tolerance(by_name["probabilities"], p).max(axis=-1)
+    classes = max(p.shape[-1], 2)
+    exists = (answer >= 0) & (answer < classes)
+    if p.shape[-1] == 1:
+        return exists & (np.abs(p[..., 0] - 0.5) <= allowed)
+    chosen = np.clip(answer, 0, classes - 1).astype(int)[..., None]
+    return exists & (np.take_along_axis(p, chosen, -1)[..., 0] >= p.max(axis=-1) - 2 * allowed)

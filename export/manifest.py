@@ -13,11 +13,10 @@ from typing import Any, Literal
 import pydantic
 
 from aezoo.errors import ZooError
-from aezoo.specs import EndpointSpec, TensorSpec
+from aezoo.specs import RELATIVE_TOLERANCE, EndpointSpec, TensorSpec
 
 SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
-RELATIVE_TOLERANCE = 1e-5  # |a - b| <= this * (unit scale + |b|)
 
 
 class Part(pydantic.BaseModel):
@@ -47,10 +46,18 @@ class Entry(Part):
 
 
 class Probe(Part):
-    """The rows that the answers were compared on, and where they came from."""
+    """The rows that the answers were compared on, and where they came from.
 
-    origin: dict[str, str]  # "<endpoint>.<input>" -> in words
+    Attributes:
+        origin: Where the first rows of each input came from, in words.
+        rows: How many are kept in `probe.npz`.
+        compared: How many the runtimes were compared on; where fewer were given, the others are
+            draws from the declared range.
+    """
+
+    origin: dict[str, str]
     rows: int
+    compared: int
 
 
 class Comparison(Part):
@@ -127,9 +134,17 @@ class Manifest(Part):
 
 
 def tolerance_of(tensor: TensorSpec) -> str:
-    """Return the tolerance of an output in words."""
+    """Return the tolerance of an output in words.
+
+    Example:
+        >>> tolerance_of(TensorSpec("features", (2,), unit_scale=(1000.0, 0.001)))
+        '1e-05 * (0.001 to 1000 by feature + |value|)'
+    """
     if tensor.dtype.startswith("float"):
-        return f"{RELATIVE_TOLERANCE:g} * ({tensor.unit_scale:g} + |value|)"
+        scale = tensor.unit_scale
+        by_feature = isinstance(scale, tuple)
+        unit = f"{min(scale):g} to {max(scale):g} by feature" if by_feature else f"{scale:g}"
+        return f"{RELATIVE_TOLERANCE:g} * ({unit} + |value|)"
     return "equal, but for values on the border of a decision"
 
 

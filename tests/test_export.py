@@ -15,7 +15,9 @@ from onnx import numpy_helper
 
 import aezoo
 from aezoo.errors import ZooError
+from aezoo.export import bundle as bundles
 from aezoo.export import manifest as manifests
+from aezoo.export import probe
 from aezoo.export.verify import PROBE_FILE
 
 ENDPOINTS = ["reconstruct", "encode", "decode", "score", "detect"]
@@ -93,6 +95,20 @@ print(sorted({{"tensorflow", "keras", "onnx", "tf2onnx"}} & set(sys.modules)))
     assert done.stdout.splitlines() == ["(2, 1)", "[]"], done.stderr
 
 
+def test_every_row_of_the_largest_batch_is_another_and_both_decisions_occur(model):
+    sample = np.zeros((6, 10, 9, 1), "uint8") + np.arange(6, dtype="uint8").reshape(6, 1, 1, 1)
+    given = probe.given_rows(model, sample)
+    rows, _ = probe.probe_inputs(model, given, 33)
+    np.testing.assert_array_equal(rows["image"][:6], sample)
+    assert len(np.unique(rows["image"].reshape(33, -1), axis=0)) == 33
+    answer = model.endpoint("detect")(image=rows["image"], threshold=rows["threshold"])
+    np.testing.assert_array_equal(rows["threshold"][::3], np.full((11, 1), 0.05, "float32"))
+    assert answer["anomalous"][1::3].all() and not answer["anomalous"][2::3].any()
+    assert probe.kept_rows(given, 33) == 6 and probe.kept_rows({}, 33) == 5
+    with pytest.raises(ZooError, match="the same for every row"):
+        bundles._require_both_decisions({("detect", 5): {"anomalous": np.zeros((5, 1), bool)}})
+
+
 def test_the_first_endpoint_is_also_serving_default(exported, model):
     served = tf.saved_model.load(str(exported.path / "saved_model" / "1"))
     assert set(served.signatures) == {*ENDPOINTS, "serving_default"}
@@ -123,7 +139,8 @@ def test_the_manifest_says_what_was_measured_and_on_which_rows(exported):
     assert manifest.probe.rows == 6
     assert manifest.probe.origin["image"] == "the sample that was given"
     assert manifest.probe.origin["latent"] == "the answer of encode"
-    assert manifest.probe.origin["threshold"] == "its default"
+    assert manifest.probe.origin["threshold"].startswith("its default, half and twice")
+    assert manifest.probe.compared == 33
     assert manifest.verification.batches == [1, 2, 5, 33]
     seen = {(c.endpoint, c.output): c for c in manifest.verification.comparisons}
     assert 0 <= seen["reconstruct", "reconstruction"].onnx < 1e-2

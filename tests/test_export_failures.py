@@ -16,7 +16,7 @@ from aezoo.export.asking import read_cases
 from aezoo.export.compare import compare
 from aezoo.export.placing import whole_folder
 from aezoo.models.dense import DenseAE
-from aezoo.specs import EndpointSpec, TensorSpec
+from aezoo.specs import EndpointSpec, TensorSpec, check_inputs
 
 
 class Answering:
@@ -278,6 +278,45 @@ def test_the_tolerance_is_1e5_of_the_unit_and_of_the_value():
         compare(spec, {}, {"image": b}, {"image": b + np.float32([[0.003], [0]])}, "X")
 
 
+def test_a_small_column_is_held_to_its_own_scale(quick, rng, tmp_path):
+    rows = (rng.normal(size=(50, 2)) * [3e5, 3e-3]).astype("float32")
+    table = DenseAE(input_shape=(2,), hidden=(4,), latent_dim=2)
+    table.adapt(rows, "standardize")
+
+    def change(endpoint, answers):
+        wrong = np.array([1.0, 1.01], "float32")  # only the small column, by 1 %
+        return {k: v * wrong if k == "reconstruction" else v for k, v in answers.items()}
+
+    quick(table, change)
+    with pytest.raises(ZooError, match=r"answers 'reconstruct' differently.*'reconstruction'"):
+        aezoo.export_bundle(table, tmp_path / "bundle", sample=rows[:8])
+    quick(table)
+    made = aezoo.export_bundle(table, tmp_path / "bundle").manifest  # draws of both scales
+    scale = made.endpoint("reconstruct").tensor("reconstruction").unit_scale
+    np.testing.assert_allclose(scale, rows.std(axis=0), rtol=1e-5)
+    assert made.verification.comparisons[0].tolerance.endswith("by feature + |value|)")
+    drawn = np.load(tmp_path / "bundle" / "probe.npz")["reconstruct.in.features"]
+    assert 3e-4 < np.abs(drawn[:, 1]).max() < 3e-2
+
+
+def test_values_that_float32_cannot_hold_are_refused():
+    spec = EndpointSpec("e", (TensorSpec("x", (1,)),), ())
+    with pytest.raises(ZooError, match=r"values that float32 cannot\.\n.*1e\+39"):
+        check_inputs(spec, {"x": np.array([[1e39]])})
+    np.testing.assert_array_equal(
+        check_inputs(spec, {"x": np.array([[1e38]])})["x"], np.float32([[1e38]])
+    )
+
+
+def test_an_answer_of_another_shape_than_declared_is_refused():
+    spec = EndpointSpec("e", (TensorSpec("x", (1,)),), (TensorSpec("score", (1,)),))
+    asked = {"x": np.zeros((2, 1), "float32")}
+    for shape in ((2,), (3, 1), (2, 4)):
+        same = {"score": np.zeros(shape, "float32")}
+        with pytest.raises(ZooError, match="declares another shape of 'score'"):
+            compare(spec, asked, same, same, "X")
+
+
 def test_not_a_number_and_a_missing_output_are_differences():
     spec = EndpointSpec("e", (), (TensorSpec("score", (1,)),))
     nan, one = np.full((1, 1), np.nan, "float32"), np.ones((1, 1), "float32")
@@ -307,5 +346,7 @@ def test_a_class_may_differ_where_two_are_equally_likely_only():
     keras_says = {"probabilities": p, "mask": np.array([[0, 0]], "int32")}
     seen = compare(SEGMENT, {}, keras_says, keras_says | {"mask": np.array([[1, 0]], "int32")}, "X")
     assert seen[1].undecided == ((0, 0),)
-    with pytest.raises(ZooError, match="'mask' in 1 of 2"):
-        compare(SEGMENT, {}, keras_says, keras_says | {"mask": np.array([[0, 1]], "int32")}, "X")
+    for mask in ([0, 1], [2, 0], [3, 0], [-1, 0]):  # no tie; a third class; no class at all
+        answer = keras_says | {"mask": np.array([mask], "int32")}
+        with pytest.raises(ZooError, match="'mask' in 1 of 2"):
+            compare(SEGMENT, {}, keras_says, answer, "X")

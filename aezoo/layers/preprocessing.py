@@ -34,9 +34,9 @@ class Preprocessing:
     binarize: float | None = None
 
     @property
-    def unit_scale(self) -> float:
-        """The size of one model unit in user units: 255 for 8-bit pictures."""
-        return float(max(self.scale))
+    def unit_scale(self) -> float | tuple[float, ...]:
+        """The size of one model unit in user units: 255 for 8-bit pictures, or one per feature."""
+        return self.scale if len(self.scale) > 1 else self.scale[0]
 
     def apply(self, rows):
         """Return user-unit rows in model units, float32, of the same shape."""
