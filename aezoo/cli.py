@@ -198,7 +198,7 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle.")]) -> None:
     """Check a bundle's files and replay its recorded answers; needs no TensorFlow."""
     from aezoo.export import verify_bundle
 
-    _print(verify_bundle(bundle))
+    _print(_escaped(str(verify_bundle(bundle))))
 
 
 @app.command()
@@ -211,7 +211,7 @@ def predict(
     """Answer a file with a bundle, by ONNX Runtime alone; needs no TensorFlow."""
     from aezoo.export import predict_file
 
-    _print(predict_file(bundle, rows, endpoint=endpoint, output=output))
+    _print(_escaped(str(predict_file(bundle, rows, endpoint=endpoint, output=output))))
 
 
 @app.command()

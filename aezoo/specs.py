@@ -103,6 +103,8 @@ def check_inputs(spec: EndpointSpec, arrays: dict[str, Any]) -> dict[str, np.nda
     for tensor in spec.inputs:
         if tensor.name in arrays:
             checked[tensor.name] = _checked(spec, tensor, np.asarray(arrays[tensor.name]))
+    if not checked:
+        raise ZooError(f"Endpoint {spec.name!r} was given no rows.", do="Give at least one input.")
     batch = len(next(iter(checked.values())))
     for tensor in spec.inputs:
         if tensor.name not in checked:

@@ -1,7 +1,9 @@
 """Ask the written files in processes of their own, while Keras answers here."""
 
 import contextlib
+import errno
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,11 +47,20 @@ class Process:
         """Return its answers.
 
         Raises:
-            ZooError: If it failed, with the last line that it wrote.
+            ZooError: If it failed, with the last line that it wrote, or was ended by a signal.
         """
         _, errors = self.process.communicate()
-        if self.process.returncode:
-            last = errors.strip().splitlines()[-1:] or [f"exit code {self.process.returncode}"]
+        code = self.process.returncode
+        last = errors.strip().splitlines()[-1:] or [f"exit code {code}"]
+        if code < 0:
+            raise ZooError(
+                f"{self.name} was ended from outside while it ran what was exported.",
+                received=signal.strsignal(-code) or f"signal {-code}",
+                do="If memory ran out, make room for it and export again.",
+            )
+        if code and f"[Errno {errno.ENOSPC}]" in last[0]:
+            raise _full(self.answers)
+        if code:
             raise ZooError(
                 f"{self.name} cannot run what was exported.",
                 received=last[0][:300],
@@ -73,14 +84,29 @@ def processes() -> Iterator[tuple[Process, Process, Path]]:
 
 
 def write_cases(path: Path, cases: Cases) -> None:
-    """Write arrays under `<endpoint>|<batch>|<tensor>`."""
-    np.savez(
-        path,
-        **{
-            f"{endpoint}|{batch}|{name}": value
-            for (endpoint, batch), arrays in cases.items()
-            for name, value in arrays.items()
-        },
+    """Write arrays under `<endpoint>|<batch>|<tensor>`.
+
+    Raises:
+        ZooError: If the disk is full.
+    """
+    arrays = {
+        f"{endpoint}|{batch}|{name}": value
+        for (endpoint, batch), values in cases.items()
+        for name, value in values.items()
+    }
+    try:
+        np.savez(path, **arrays)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise _full(path) from None
+
+
+def _full(path: Path) -> ZooError:
+    return ZooError(
+        "The disk of temporary files is full; the export compares answers there.",
+        received=str(path.parent.parent),
+        do="Make room there, or name another folder in TMPDIR.",
     )
 
 

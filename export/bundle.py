@@ -98,6 +98,7 @@ def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
         without_cudnn(served),
     ):
         endpoints = [served.endpoint(name) for name in _chosen(served)]
+        manifest.check_names([endpoint.spec for endpoint in endpoints])
         given = given_rows(served, sample)
         saved_model.write(served, endpoints, folder / "saved_model" / "1")
         graphs = {e.name: onnx_graph.convert(e, served.name) for e in endpoints}
@@ -131,9 +132,14 @@ def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
 
 
 def _chosen(model: ZooModel) -> list[str]:
-    """Return the endpoints that the entry exports: all, unless it names some."""
+    """Return the endpoints that the entry exports: all, or those it names and a set `detect`."""
     known = [spec.name for spec in model.endpoints]
     wanted = model.entry.export.endpoints if model.entry else None
+    if wanted == ():
+        raise ZooError(
+            f"The entry {model.entry.name!r} exports no endpoint.",
+            do=f"Name some in export.endpoints, or leave it out for all: {', '.join(known)}.",
+        )
     for name in wanted or ():
         if name not in known:
             raise ZooError(
@@ -142,6 +148,8 @@ def _chosen(model: ZooModel) -> list[str]:
                 closest=closest_match(name, known),
                 do=f"Endpoints: {', '.join(known)}.",
             )
+    if wanted and model.calibration:
+        wanted = (*wanted, "detect")  # who calibrates wants to be told
     return [name for name in known if wanted is None or name in wanted]
 
 

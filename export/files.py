@@ -10,6 +10,7 @@ from aezoo.data import pictures
 from aezoo.data.tables import LABEL_COLUMNS
 from aezoo.errors import ZooError, closest_match
 from aezoo.export.runner import Bundle
+from aezoo.export.verify import UNREADABLE
 from aezoo.files import whole_file
 from aezoo.specs import EndpointSpec, TensorSpec
 
@@ -77,7 +78,7 @@ def predict_file(
     bundle = Bundle(bundle_dir)
     spec = bundle.spec(endpoint)
     output = Path(output) if output is not None else None
-    if output is not None and output.suffix not in (".npz", ".npy"):
+    if output is not None and output.suffix.lower() not in (".npz", ".npy"):
         raise ZooError("Answers are written as .npz or .npy.", received=str(output))
     path = Path(input_path)
     if path.is_dir() or pictures.is_picture(path):
@@ -92,11 +93,11 @@ def predict_file(
 
 
 def _write(output: Path, spec: EndpointSpec, answers: dict[str, np.ndarray]) -> None:
-    with whole_file(output) as part:
-        if output.suffix == ".npy":
-            np.save(part, answers[spec.outputs[0].name])
+    with whole_file(output) as part, part.open("wb") as file:
+        if output.suffix.lower() == ".npy":
+            np.save(file, answers[spec.outputs[0].name])
         else:
-            np.savez(part, **answers)
+            np.savez(file, **answers)
 
 
 def _arrays(spec: EndpointSpec, path: Path) -> dict[str, np.ndarray]:
@@ -109,14 +110,15 @@ def _arrays(spec: EndpointSpec, path: Path) -> dict[str, np.ndarray]:
         )
     main = spec.inputs[0]
     try:
-        if path.suffix == ".npy":
-            return {main.name: np.load(path, allow_pickle=False)}
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return _named(spec, dict(file.items()), path)
+        if path.suffix.lower() in (".npy", ".npz"):
+            with path.open("rb") as file:  # NumPy would leave a damaged one open
+                content = np.load(file, allow_pickle=False)
+                if isinstance(content, np.ndarray):
+                    return {main.name: content}
+                return _named(spec, dict(content.items()), path)
         if path.suffix.lower() in _TABLES:
             return {main.name: _table(main, path)}
-    except (ValueError, OSError, EOFError) as error:
+    except (csv.Error, *UNREADABLE) as error:
         if isinstance(error, ZooError):
             raise
         raise ZooError(f"{path} cannot be read: {error}.") from None

@@ -7,6 +7,9 @@ no signature, for whoever can rewrite a file can rewrite the manifest too.
 
 import hashlib
 import json
+import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +20,7 @@ from aezoo.specs import RELATIVE_TOLERANCE, EndpointSpec, TensorSpec
 
 SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
+SHARED_WEIGHTS = "onnx/weights.bin"  # where endpoints share them
 
 
 class Part(pydantic.BaseModel):
@@ -119,7 +123,7 @@ class Manifest(Part):
     precision: str
     entry: Entry
     parameters: int
-    endpoints: list[EndpointSpec]
+    endpoints: list[EndpointSpec] = pydantic.Field(min_length=1)
     preprocessing: dict[str, Any]
     calibration: dict[str, Any] | None
     metrics: dict[str, Any]
@@ -128,9 +132,34 @@ class Manifest(Part):
     content_digest: str
     files: dict[str, FileRecord]
 
+    @pydantic.field_validator("endpoints")
+    @classmethod
+    def _plain_names(cls, value):
+        check_names(value)
+        return value
+
     def endpoint(self, name: str) -> EndpointSpec | None:
         """Return the endpoint of this name, or None."""
         return next((spec for spec in self.endpoints if spec.name == name), None)
+
+
+def check_names(endpoints: list[EndpointSpec]) -> None:
+    """Refuse names that are no plain words: they name files, nodes and keyword arguments.
+
+    Raises:
+        ZooError: Naming the first endpoint or tensor.
+
+    Example:
+        >>> check_names([EndpointSpec("score", (TensorSpec("image", (1,)),), ())])
+    """
+    for spec in endpoints:
+        for name in (spec.name, *(t.name for t in (*spec.inputs, *spec.outputs))):
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                raise ZooError(
+                    "The name of an endpoint or of its tensor is no plain word.",
+                    received=name,
+                    do="Use lower-case letters, digits and _, a letter first.",
+                )
 
 
 def tolerance_of(tensor: TensorSpec) -> str:
@@ -177,14 +206,30 @@ def content_digest(files: dict[str, FileRecord]) -> str:
 def write(manifest: Manifest, folder: Path) -> None:
     """Write `manifest.json`, with its own length and digest filled in."""
     values = manifest.model_dump(mode="json") | {"sha256": "", "bytes": 0}
+    for name in _not_finite(manifest.model_dump()):  # as JSON it would be null
+        raise ZooError(
+            "A figure for the manifest is NaN or infinite, which JSON cannot say.",
+            received=name,
+            do="Measure or calibrate the model again.",
+        )
 
     def text() -> bytes:
-        return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
     while len(text()) + 64 != values["bytes"]:  # the number's own digits count
         values["bytes"] = len(text()) + 64
     values["sha256"] = hashlib.sha256(text()).hexdigest()
     (folder / FILE_NAME).write_bytes(text())
+
+
+def _not_finite(values: Any, name: str = "") -> Iterator[str]:
+    """Yield the dotted names of numbers that are NaN or infinite."""
+    if isinstance(values, float) and not math.isfinite(values):
+        yield name
+    if isinstance(values, dict | list | tuple):
+        pairs = values.items() if isinstance(values, dict) else enumerate(values)
+        for key, value in pairs:
+            yield from _not_finite(value, f"{name}.{key}".lstrip("."))
 
 
 def read(folder: Path) -> Manifest:
@@ -233,6 +278,21 @@ def _changed(how: str) -> ZooError:
         f"manifest.json was changed after the export: {how}.",
         do="Export again, or fetch the bundle again.",
     )
+
+
+def check_listed(folder: Path, name: str, manifest: Manifest) -> None:
+    """Refuse a file that the manifest does not list, or that `check_file` refuses.
+
+    Raises:
+        ZooError: Naming the file.
+    """
+    if name not in manifest.files:
+        raise ZooError(
+            "The bundle's manifest does not list a file that is needed.",
+            received=name,
+            do="Export again, or fetch the bundle again.",
+        )
+    check_file(folder, name, manifest.files[name])
 
 
 def check_file(folder: Path, name: str, record: FileRecord) -> None:

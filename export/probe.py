@@ -84,8 +84,8 @@ def _given(sample: Any, main: str, tensors: dict[str, TensorSpec], origin: str) 
         return {}
     by_name = sample if isinstance(sample, dict) else {main: sample}
     wanted = tuple(tensors[name] for name in by_name if name in tensors)
-    checked = check_inputs(EndpointSpec("the sample", wanted, ()), by_name)
-    if not all(len(rows) for rows in checked.values()):
+    checked = by_name and check_inputs(EndpointSpec("the sample", wanted, ()), by_name)
+    if not checked or not all(len(rows) for rows in checked.values()):
         raise ZooError("The sample has no rows.", do="Give at least one row.")
     return {name: (rows, origin) for name, rows in checked.items()}
 

@@ -1,5 +1,6 @@
 """A bundle answers questions, on ONNX Runtime alone."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,12 @@ class Bundle:
 
     def _session(self, endpoint: str) -> onnxruntime.InferenceSession:
         if endpoint not in self._sessions:
-            for name in self.manifest.files:
-                if name in (f"onnx/{endpoint}.onnx", "onnx/weights.bin"):
-                    manifests.check_file(self.path, name, self.manifest.files[name])
+            graph = f"onnx/{endpoint}.onnx"
+            manifests.check_listed(self.path, graph, self.manifest)
+            if os.path.lexists(self.path / manifests.SHARED_WEIGHTS):
+                manifests.check_listed(self.path, manifests.SHARED_WEIGHTS, self.manifest)
             self._sessions[endpoint] = onnxruntime.InferenceSession(
-                self.path / "onnx" / f"{endpoint}.onnx", providers=["CPUExecutionProvider"]
+                self.path / graph, providers=["CPUExecutionProvider"]
             )
         return self._sessions[endpoint]
 

@@ -1,6 +1,8 @@
 """Is this bundle whole, and does it answer as the model did? Needs no TensorFlow."""
 
 import dataclasses
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from aezoo.export.manifest import Manifest
 from aezoo.export.runner import Bundle
 
 PROBE_FILE = "probe.npz"
+# What NumPy raises for a damaged .npy or .npz; a flipped bit may ask for a password.
+UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +108,10 @@ def write_probe(path: Path, cases: dict[str, tuple[dict, dict]]) -> None:
 def read_probe(path: Path, spec) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the inputs that an endpoint was asked and the answers that Keras gave."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             inputs = {t.name: arrays[f"{spec.name}.in.{t.name}"] for t in spec.inputs}
             outputs = {t.name: arrays[f"{spec.name}.out.{t.name}"] for t in spec.outputs}
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, *UNREADABLE) as error:
         raise ZooError(
             f"{path.name} does not hold what endpoint {spec.name!r} was asked: {error}.",
             do="Export again.",

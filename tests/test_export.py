@@ -17,7 +17,7 @@ import aezoo
 from aezoo.errors import ZooError
 from aezoo.export import bundle as bundles
 from aezoo.export import manifest as manifests
-from aezoo.export import probe
+from aezoo.export import probe, verify
 from aezoo.export.verify import PROBE_FILE
 
 ENDPOINTS = ["reconstruct", "encode", "decode", "score", "detect"]
@@ -83,16 +83,30 @@ def test_the_threshold_has_the_calibrated_default_and_can_be_given(exported, rng
     assert not high["anomalous"].any()
 
 
-def test_verify_and_predict_import_neither_tensorflow_nor_keras_nor_onnx(exported):
+def test_verify_and_predict_need_neither_tensorflow_nor_keras_nor_onnx(exported, model, tmp_path):
+    rows = np.random.default_rng(3).integers(0, 256, (2, 10, 9, 1), dtype="uint8")
+    np.save(tmp_path / "rows.npy", rows)
     code = f"""
-import sys, numpy as np, aezoo, aezoo.export
-aezoo.verify_bundle({str(exported.path)!r})
-rows = np.zeros((2, 10, 9, 1), "uint8")
-print(aezoo.export.Bundle({str(exported.path)!r}).predict("score", image=rows)["score"].shape)
-print(sorted({{"tensorflow", "keras", "onnx", "tf2onnx"}} & set(sys.modules)))
+import sys
+sys.modules["tensorflow"] = sys.modules["keras"] = sys.modules["onnx"] = None
+import numpy as np, aezoo, aezoo.cli, aezoo.export
+bundle, rows = {str(exported.path)!r}, {str(tmp_path / "rows.npy")!r}
+aezoo.verify_bundle(bundle)
+asked = aezoo.export.Bundle(bundle).predict("score", image=np.load(rows))
+filed = aezoo.export.predict_file(bundle, rows, "score").answers
+aezoo.cli.app(["verify", bundle], standalone_mode=False)
+answer = {str(tmp_path / "answer.npz")!r}
+aezoo.cli.app(["predict", bundle, rows, "--endpoint", "score", "--output", answer],
+              standalone_mode=False)
+for values in (asked, filed, np.load(answer)):
+    print(float(values["score"][0, 0]), float(values["score"][1, 0]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["(2, 1)", "[]"], done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "all as exported" in done.stdout and "score: 2 rows" in done.stdout
+    expected = model.endpoint("score")(image=rows)["score"][:, 0]
+    answers = [[float(n) for n in line.split()] for line in done.stdout.splitlines()[-3:]]
+    np.testing.assert_allclose(answers, [expected] * 3, rtol=1e-5)
 
 
 def test_every_row_of_the_largest_batch_is_another_and_both_decisions_occur(model):
@@ -219,6 +233,49 @@ def test_a_bundle_of_a_newer_version_and_a_folder_without_manifest_are_refused(b
         aezoo.verify_bundle(bundle)
     with pytest.raises(ZooError, match=r"no manifest\.json"):
         aezoo.verify_bundle(tmp_path)
+
+
+def test_a_graph_or_weights_that_the_manifest_does_not_list_answer_nothing(bundle):
+    rows = np.zeros((1, 10, 9, 1), "uint8")
+    (bundle / "onnx" / "weights.bin").write_bytes(b"other weights")
+    with pytest.raises(ZooError, match=r"does not list.*\n.*weights\.bin"):
+        aezoo.export.Bundle(bundle).predict("score", image=rows)
+    (bundle / "onnx" / "weights.bin").unlink()
+    old = manifests.read(bundle)
+    files = {name: record for name, record in old.files.items() if name != "onnx/score.onnx"}
+    manifests.write(old.model_copy(update={"files": files}), bundle)
+    with pytest.raises(ZooError, match=r"does not list.*\n.*onnx/score\.onnx"):
+        aezoo.export.Bundle(bundle).predict("score", image=rows)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda spec: spec | {"name": "../../elsewhere/graph"},
+        lambda spec: spec | {"outputs": [spec["outputs"][0] | {"name": "Identity:0"}]},
+        lambda spec: spec | {"verified": True},
+        lambda spec: spec | {"inputs": [spec["inputs"][0] | {"trusted": True}]},
+    ],
+    ids=["a path", "a node's name", "an unknown key", "an unknown key of a tensor"],
+)
+def test_endpoints_with_odd_names_or_unknown_keys_are_refused(exported, change):
+    values = exported.manifest.model_dump(mode="json")
+    manifests.Manifest.model_validate(values)
+    values["endpoints"][0] = change(values["endpoints"][0])
+    with pytest.raises(ValueError, match=r"no plain word|Unexpected keyword"):
+        manifests.Manifest.model_validate(values)
+
+
+def test_a_damaged_probe_is_one_message(bundle):
+    probe_file = bundle / PROBE_FILE
+    content = probe_file.read_bytes()
+    damages = [content[:100], content[:-30], content.replace(b"PK\x01\x02", b"PK\x01\x03", 1)]
+    damages += [content[:place] + b"\xff" * 20 + content[place + 20 :] for place in (90, 300)]
+    for damaged in damages:
+        probe_file.write_bytes(damaged)
+        with pytest.raises(ZooError, match=r"probe\.npz does not hold"):
+            for spec in manifests.read(bundle).endpoints:
+                verify.read_probe(probe_file, spec)
 
 
 def test_a_graph_with_another_weight_is_found_by_asking_it(bundle):

@@ -11,7 +11,7 @@ import pytest
 
 import aezoo
 from aezoo.errors import ZooError
-from aezoo.export import asking, bundle, onnx_graph, placing
+from aezoo.export import asking, bundle, manifest, onnx_graph, placing, saved_model
 from aezoo.export.asking import read_cases
 from aezoo.export.compare import compare
 from aezoo.export.placing import whole_folder
@@ -22,10 +22,8 @@ from aezoo.specs import EndpointSpec, TensorSpec, check_inputs
 class Answering:
     """Stands for a runtime's process: gives the answers of Keras, changed by `change`."""
 
-    name = "ONNX Runtime"
-
-    def __init__(self, model, change):
-        self.model, self.change = model, change
+    def __init__(self, name, model, change):
+        self.name, self.model, self.change = name, model, change
 
     def start(self, folder: Path, questions: Path, answers: Path):
         self.asked = read_cases(questions)
@@ -41,11 +39,15 @@ class Answering:
 def quick(monkeypatch, tmp_path_factory):
     """Let `export_bundle` ask the model itself: for tests of what happens around the asking."""
 
-    def install(model, change=lambda endpoint, answers: answers):
+    def same(endpoint, answers):
+        return answers
+
+    def install(model, onnx=same, saved_model=same):
         @contextlib.contextmanager
         def processes():
             folder = tmp_path_factory.mktemp("asked")
-            yield Answering(model, change), Answering(model, lambda _, a: a), folder
+            runtime = Answering("ONNX Runtime", model, onnx)
+            yield runtime, Answering("The SavedModel", model, saved_model), folder
 
         monkeypatch.setattr(bundle, "processes", processes)
 
@@ -69,9 +71,20 @@ def stop(*args, **kwargs):
     raise KeyboardInterrupt
 
 
-def test_a_full_disk_leaves_nothing_and_is_said(model, quick, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("writer", "name"),
+    [
+        (saved_model, "write"),
+        (onnx_graph, "write"),
+        (np, "savez_compressed"),
+        (DenseAE, "save"),
+        (manifest, "write"),
+    ],
+    ids=["SavedModel", "ONNX", "probe", "Keras", "manifest"],
+)
+def test_a_full_disk_leaves_nothing_and_is_said(model, quick, monkeypatch, tmp_path, writer, name):
     quick(model)
-    monkeypatch.setattr(np, "savez_compressed", full_disk)
+    monkeypatch.setattr(writer, name, full_disk)
     with pytest.raises(ZooError, match=r"cannot be written: No space left on device\."):
         aezoo.export_bundle(model, tmp_path / "new" / "deep" / "bundle")
     assert everything_in(tmp_path) == []
@@ -101,14 +114,95 @@ def test_a_process_that_fails_is_quoted(tmp_path):
             runtime.wait()
 
 
-def test_a_different_answer_leaves_nothing_and_names_the_endpoint(model, quick, tmp_path):
+@pytest.mark.parametrize("who", ["onnx", "saved_model"])
+def test_a_different_answer_leaves_nothing_and_names_the_endpoint(model, quick, tmp_path, who):
     def change(endpoint, answers):
         return {k: v + 1e-4 * (endpoint == "decode") for k, v in answers.items()}
 
-    quick(model, change)
-    with pytest.raises(ZooError, match=r"answers 'decode' differently.*'reconstruction'"):
+    quick(model, **{who: change})
+    name = {"onnx": "ONNX Runtime", "saved_model": "The SavedModel"}[who]
+    with pytest.raises(ZooError, match=rf"{name} answers 'decode' differently.*'reconstruction'"):
         aezoo.export_bundle(model, tmp_path / "bundle")
     assert everything_in(tmp_path) == []
+
+
+def test_a_runtime_that_decides_otherwise_is_found_on_either_side(model, quick, rng, tmp_path):
+    aezoo.calibrate(model, rng.random((40, 5), "float32"), alpha=0.1)
+    for decision in (True, False):
+
+        def change(endpoint, answers, decision=decision):
+            if endpoint != "detect":
+                return answers
+            return answers | {"anomalous": np.full_like(answers["anomalous"], decision)}
+
+        quick(model, change)
+        with pytest.raises(ZooError, match=r"answers 'detect' differently.*'anomalous'"):
+            aezoo.export_bundle(model, tmp_path / "bundle")
+
+
+def test_a_calibrated_model_detects_alike_in_its_bundle(model, quick, rng, tmp_path):
+    entry = aezoo.build("vallina_ae", input_shape=(5,), hidden=(4,), latent_dim=2).entry
+    sections = {"export": entry.export.model_copy(update={"endpoints": ("score",)})}
+    model.entry = entry.model_copy(update=sections)  # a list that forgets `detect`
+    threshold = aezoo.calibrate(model, rng.random((40, 5), "float32"), alpha=0.2)
+    quick(model)
+    made = aezoo.export_bundle(model, tmp_path / "bundle")
+    assert [spec.name for spec in made.endpoints] == ["score", "detect"]
+    assert made.manifest.calibration["threshold"] == threshold
+    rows = rng.random((60, 5), "float32")
+    answer, expected = (
+        made.predict("detect", features=rows),
+        model.endpoint("detect")(features=rows),
+    )
+    assert 0 < expected["anomalous"].sum() < 60
+    np.testing.assert_array_equal(answer["anomalous"], expected["anomalous"])
+    np.testing.assert_allclose(answer["score"], expected["score"], rtol=1e-5)
+
+
+def test_an_entry_that_exports_nothing_and_figures_that_are_none_are_refused(
+    model, quick, tmp_path
+):
+    quick(model)
+    model.metrics_measured = {"test": {"mse": float("nan")}}
+    with pytest.raises(ZooError, match=r"NaN or infinite.*\n.*metrics\.test\.mse"):
+        aezoo.export_bundle(model, tmp_path / "bundle")
+    entry = aezoo.build("vallina_ae", input_shape=(5,), hidden=(4,), latent_dim=2).entry
+    model.entry = entry.model_copy(update={"export": type(entry.export)(endpoints=())})
+    with pytest.raises(ZooError, match="exports no endpoint"):
+        aezoo.export_bundle(model, tmp_path / "bundle")
+    assert everything_in(tmp_path) == []
+
+
+class Ended:
+    """Stands for a process that has ended."""
+
+    def __init__(self, returncode, errors):
+        self.returncode, self.errors = returncode, errors
+
+    def communicate(self):
+        return "", self.errors
+
+
+@pytest.mark.parametrize(
+    ("ended", "message"),
+    [
+        (Ended(-9, ""), r"ended from outside.*\n.*Killed.*\n.*memory"),
+        (Ended(1, "OSError: [Errno 28] No space left on device\n"), r"temporary files is full"),
+        (Ended(1, "x\nValueError: no such node\n"), r"cannot run.*\n.*no such node"),
+    ],
+    ids=["killed", "full", "failed"],
+)
+def test_what_ended_a_process_is_said(ended, message, tmp_path):
+    process = asking.Process.__new__(asking.Process)
+    process.name, process.process, process.answers = "ONNX Runtime", ended, tmp_path / "a.npz"
+    with pytest.raises(ZooError, match=message):
+        process.wait()
+
+
+def test_a_full_disk_of_temporary_files_is_told_from_that_of_the_bundle(monkeypatch, tmp_path):
+    monkeypatch.setattr(np, "savez", full_disk)
+    with pytest.raises(ZooError, match="TMPDIR"):
+        asking.write_cases(tmp_path / "q.npz", {("encode", 1): {"x": np.zeros(1)}})
 
 
 def test_an_operation_that_onnx_lacks_names_endpoint_operation_and_layer(quick, tmp_path):
@@ -246,8 +340,9 @@ def test_other_models_too_large_ones_and_wrong_samples_are_refused(
         aezoo.export_bundle(keras.Sequential(), tmp_path / "bundle")
     with pytest.raises(ZooError, match=r"no input of this name"):
         aezoo.export_bundle(model, tmp_path / "bundle", sample={"image": np.zeros((1, 5))})
-    with pytest.raises(ZooError, match="has no rows"):
-        aezoo.export_bundle(model, tmp_path / "bundle", sample=np.zeros((0, 5)))
+    for empty in (np.zeros((0, 5)), {}):
+        with pytest.raises(ZooError, match="has no rows"):
+            aezoo.export_bundle(model, tmp_path / "bundle", sample=empty)
     monkeypatch.setattr(bundle, "SIZE_LIMIT", 4 * model.count_params() - 1)
     with pytest.raises(ZooError, match="too large"):
         aezoo.export_bundle(model, tmp_path / "bundle")

@@ -80,9 +80,29 @@ def test_files_that_do_not_fit_are_refused(bundle, tmp_path):
         predict_file(bundle, tmp_path / "brokn.npy")
     with pytest.raises(ZooError, match=r"\.npz or \.npy"):
         predict_file(bundle, tmp_path / "broken.png", output=tmp_path / "out.json")
+    np.savez(tmp_path / "cut.npz", image=np.zeros((2, 6, 4, 3)))
+    content = (tmp_path / "cut.npz").read_bytes()
+    for damaged in (content[:200], content[:120] + b"\xff" * 8 + content[128:]):
+        (tmp_path / "cut.npz").write_bytes(damaged)
+        with pytest.raises(ZooError, match=r"cut\.npz cannot be read"):
+            predict_file(bundle, tmp_path / "cut.npz")
+    (tmp_path / "huge.csv").write_text("1,2\n" + "3" * 200_000 + ",4\n")
+    with pytest.raises(ZooError, match=r"huge\.csv cannot be read: field larger"):
+        predict_file(bundle, tmp_path / "huge.csv")
     np.savez(tmp_path / "other.npz", a=np.zeros(1), b=np.zeros(1))
     with pytest.raises(ZooError, match="holds no array"):
         predict_file(bundle, tmp_path / "other.npz")
+
+
+def test_endings_in_capitals_are_known(bundle, rng, tmp_path):
+    rows = rng.integers(0, 256, (3, 6, 4, 3), dtype="uint8")
+    for ending, write in ((".NPY", np.save), (".NPZ", np.savez)):
+        with (tmp_path / f"rows{ending}").open("wb") as file:
+            write(file, rows)
+        out = tmp_path / f"out{ending}"
+        done = predict_file(bundle, tmp_path / f"rows{ending}", "score", output=out)
+        read = np.load(out) if ending == ".NPY" else np.load(out)["score"]
+        np.testing.assert_array_equal(read, done.answers["score"])
 
 
 @pytest.mark.parametrize(
