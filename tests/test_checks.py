@@ -5,13 +5,18 @@ import textwrap
 
 import keras
 import numpy as np
+import onnx
 import pytest
 from keras import ops
 
 import aezoo
 from aezoo import checks
+from aezoo.checks import exporting, running
+from aezoo.checks.bench import bench_of
 from aezoo.config import Entry
+from aezoo.export import onnx_graph
 from aezoo.models.dense import DenseAE
+from aezoo.registry import find
 
 NAMES = [name for name, _ in checks.all_checks()]
 SOME_DO_NOT_APPLY = {
@@ -62,6 +67,16 @@ class KeepsAnArrayThatIsNoWeight(Sound):
 
     def call(self, x, training=False):
         return super().call(x, training) + self.offset
+
+
+@keras.saving.register_keras_serializable(package="test_checks")
+class ScoresByANumberThatIsNoWeight(Sound):
+    def __init__(self, input_shape: tuple[int, ...] = (6,)):
+        super().__init__(input_shape)
+        self.offset = float(np.random.default_rng().random())
+
+    def error_map(self, x, reconstruction):
+        return super().error_map(x, reconstruction) + self.offset
 
 
 class Climbs(Sound):
@@ -198,6 +213,47 @@ def test_an_expectation_that_does_not_hold_is_a_failure(field, value):
     assert field in result.message
 
 
+def test_a_saved_model_is_asked_for_more_than_its_reconstruction():
+    entry = entry_of(ScoresByANumberThatIsNoWeight)
+    result = checks.run_check(entry, "a_saved_model_answers_alike")
+    assert result.outcome == "failed"
+    assert "score gives another score when loaded" in result.message
+
+
+def test_a_conversion_that_drops_biases_is_caught(monkeypatch):
+    convert, dropped = onnx_graph.convert, []
+
+    def faulty(endpoint, model_name):
+        graph = convert(endpoint, model_name)
+        for tensor in graph.graph.initializer:
+            if list(tensor.dims) == [5]:  # the biases of the hidden layer
+                zeros = np.zeros(5, "float32")
+                tensor.CopyFrom(onnx.numpy_helper.from_array(zeros, tensor.name))
+                dropped.append(tensor.name)
+        return graph
+
+    monkeypatch.setattr(onnx_graph, "convert", faulty)
+    entry = entry_of(Sound, name="loses_biases", export={"endpoints": ["encode"]})
+    result = checks.run_check(entry, "the_exported_bundle_answers_alike")
+    assert result.outcome == "failed"
+    assert "answers 'encode' differently from Keras: 'latent'" in result.message
+    assert dropped
+
+
+@pytest.mark.parametrize("name", ["unet", "vallina_ae"])
+def test_no_weight_of_an_exported_model_is_as_it_was_built(name):
+    bench = bench_of(find(name))
+    for new, weight in zip(bench.restored().weights, bench.seasoned.weights, strict=True):
+        values = weight.numpy()
+        assert (values != new.numpy()).all(), weight.path
+        assert (values > 0).all() or not weight.path.endswith("variance")
+
+
+def test_both_decisions_of_detect_are_asked_of_a_bundle():
+    with exporting.bundle_of(find("vallina_ae")) as bundle, np.load(bundle / "probe.npz") as probe:
+        assert set(probe["detect.out.anomalous"].flat) == {False, True}
+
+
 def test_a_verification_that_sees_nothing_is_caught(monkeypatch):
     monkeypatch.setattr("aezoo.export.verify_bundle", lambda path: None)
     check = "a_changed_byte_in_the_bundle_is_detected"
@@ -237,7 +293,7 @@ def test_a_misspelt_check_is_refused():
 def test_run_names_every_check_that_fails(monkeypatch):
     some = ["every_weight_gets_a_gradient", "config_round_trip_is_exact", "nan_is_refused"]
     functions = dict(checks.all_checks())
-    monkeypatch.setattr(checks, "all_checks", lambda: [(name, functions[name]) for name in some])
+    monkeypatch.setattr(running, "all_checks", lambda: [(name, functions[name]) for name in some])
     with pytest.raises(aezoo.ZooError, match=r"fails 1 of 3 checks: every_weight_gets_a_gradient"):
         checks.run(entry_of(HasALooseLayer))
     results = checks.run(entry_of(HasALooseLayer), raising=False)
@@ -280,7 +336,7 @@ def test_a_model_of_ones_own_in_two_files_passes_the_checks(tmp_path, monkeypatc
         """)
     )
     quick = [pair for pair in checks.all_checks() if "bundle" not in pair[0]]
-    monkeypatch.setattr(checks, "all_checks", lambda: quick)  # exports are tried above
+    monkeypatch.setattr(running, "all_checks", lambda: quick)  # exports are tried above
     results = checks.run(str(tmp_path / "tall_ae.yaml"))
     assert [result.check for result in results] == [name for name, _ in quick]
     outcomes = {result.check: result.outcome for result in results}
