@@ -35,7 +35,7 @@ def given_rows(model: keras.Model, sample: Any) -> Given:
 
 def kept_rows(given: Given, count: int) -> int:
     """Return how many of `count` rows go into `probe.npz`: at most 8, and given ones alone."""
-    return min([count, ROWS, *(len(rows) for rows, _ in given.values())] if given else [_DRAWN])
+    return min(count, *((ROWS, *(len(r) for r, _ in given.values())) if given else (_DRAWN,)))
 
 
 def probe_inputs(model: keras.Model, given: Given, count: int) -> tuple[Arrays, dict[str, str]]:

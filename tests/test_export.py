@@ -119,6 +119,7 @@ def test_every_row_of_the_largest_batch_is_another_and_both_decisions_occur(mode
     np.testing.assert_array_equal(rows["threshold"][::3], np.full((11, 1), 0.05, "float32"))
     assert answer["anomalous"][1::3].all() and not answer["anomalous"][2::3].any()
     assert probe.kept_rows(given, 33) == 6 and probe.kept_rows({}, 33) == 5
+    assert probe.kept_rows(given, 4) == 4 and probe.kept_rows({}, 1) == 1  # memory is short
     with pytest.raises(ZooError, match="the same for every row"):
         bundles._require_both_decisions({("detect", 5): {"anomalous": np.zeros((5, 1), bool)}})
 
