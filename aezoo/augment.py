@@ -38,7 +38,8 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
             chosen = tf.random.stateless_uniform((count,), key) < 0.5
             x = tf.where(chosen[:, None, None, None], tf.reverse(x, [axis]), x)
             if y is not None:
-                y = tf.where(chosen[:, None, None], tf.reverse(y, [axis]), y)
+                rest = [1] * (y.shape.rank - 1)
+                y = tf.where(tf.reshape(chosen, [-1, *rest]), tf.reverse(y, [axis]), y)
         elif way == "shift":
             limit = [max(1, round(SHIFT * x.shape[1])), max(1, round(SHIFT * x.shape[2]))]
             moves = tf.stack(
@@ -50,7 +51,10 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
                 ]
             )  # one move for the whole batch keeps this a copy
             x = _moved(x, moves, limit)
-            y = None if y is None else _moved(y[..., None], moves, limit)[..., 0]
+            if y is not None:
+                flat = y.shape.rank == 3
+                y = _moved(y[..., None] if flat else y, moves, limit)
+                y = y[..., 0] if flat else y
         elif way == "brightness":
             delta = tf.random.stateless_uniform((count, 1, 1, 1), key, -BRIGHTNESS, BRIGHTNESS)
             x = tf.clip_by_value(x + delta, 0.0, 1.0)

@@ -5,6 +5,7 @@ counters of the callbacks, the best weights so far, and the history.
 """
 
 import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -35,8 +36,9 @@ class Checkpoint(keras.callbacks.Callback):
         self.path, self.others, self.history, self.state = path, others, history, state
 
     def on_train_begin(self, logs=None):
-        """Put the callbacks' counters back."""
+        """Put the callbacks' counters back, or write the state before the first epoch."""
         if self.state is None:
+            self._write(0)
             return
         for callback, counters in zip(self.others, self.state["counters"], strict=True):
             for name, value in counters.items():
@@ -46,11 +48,14 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the state."""
+        self._write(epoch + 1)
+
+    def _write(self, epoch: int) -> None:
         counters = [
             {name: getattr(c, name) for name in _COUNTERS if hasattr(c, name)} for c in self.others
         ]
         best = next((c.best_weights for c in self.others if hasattr(c, "best_weights")), None)
-        meta = {"epoch": epoch + 1, "counters": counters, "history": self.history}
+        meta = {"epoch": epoch, "counters": counters, "history": self.history}
         arrays = {f"variable/{i}": v.numpy() for i, v in enumerate(_variables(self.model))}
         arrays |= {f"best/{i}": w for i, w in enumerate(best or [])}
         with whole_file(self.path) as part:
@@ -72,11 +77,11 @@ def read(path: Path) -> dict:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise ZooError(
-            "This run has no checkpoint: it stopped before its first epoch ended.",
+            "This run has no checkpoint: it stopped before it began.",
             received=str(path.parent),
-            do="Train again without --resume.",
+            do="Remove the folder and train again.",
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ZooError(f"The checkpoint {path} cannot be read: {error}.") from None
     meta = json.loads(str(arrays["meta"]))
 
@@ -87,13 +92,20 @@ def read(path: Path) -> dict:
     return meta | {"variables": group("variable"), "best": group("best")}
 
 
+def stopped_early(state: dict, patience: int | None) -> bool:
+    """Return whether the run had used up its patience when the checkpoint was written."""
+    waits = [counters["wait"] for counters in state["counters"] if "stopped_epoch" in counters]
+    return patience is not None and any(wait >= patience for wait in waits)
+
+
 def restore(model: keras.Model, state: dict) -> None:
     """Put weights, random states and optimizer variables back.
 
     Raises:
         ZooError: If the checkpoint belongs to a model of another shape.
     """
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     variables = _variables(model)
     shapes = [tuple(v.shape) for v in variables]
     if shapes != [array.shape for array in state["variables"]]:

@@ -100,7 +100,8 @@ def list_command(
     for listing in found:
         values = listing.values
         size = f"{listing.parameters:,}" if listing.parameters else ""
-        rows.append((listing.name, values["task"], values["modality"], size, values["title"]))
+        task_and_data = (values.get("task", ""), values.get("modality", ""))
+        rows.append((listing.name, *task_and_data, size, values.get("title", "")))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -152,13 +153,7 @@ def train(
     import aezoo
 
     model = aezoo.load(start) if start else None
-    try:
-        run = aezoo.train(entry, data, out=out_dir, resume=resume, model=model, **overrides)
-    except KeyboardInterrupt:
-        _console(stderr=True).print(
-            "Stopped. The weights so far are kept; go on with `aezoo train --resume RUN`."
-        )
-        raise
+    run = aezoo.train(entry, data, out=out_dir, resume=resume, model=model, **overrides)
     _print_metrics(run.metrics)
     _print(f"{_bold(run.directory)}  next: aezoo export {_escaped(str(run.directory))} DIR")
 

@@ -52,7 +52,7 @@ class Listing:
     @property
     def parameters(self) -> int | None:
         """Trainable parameters, if the entry states them."""
-        return self.values.get("expect", {}).get("trainable_parameters")
+        return (self.values.get("expect") or {}).get("trainable_parameters")
 
 
 _registered: dict[str, Listing] = {}  # by the decorator, in this process
@@ -300,6 +300,12 @@ def import_class(builder: str, name: str) -> type:
     if builder in _decorated:
         return _decorated[builder]
     module_name, _, class_name = builder.rpartition(":")
+    if not module_name:
+        raise ZooError(
+            f"The builder of {name!r} names no class.",
+            received=builder,
+            do="Write it as `package.module:Class`.",
+        )
     try:
         from_file = module_name.endswith(".py")
         module = (
@@ -356,7 +362,13 @@ def checked_arguments(builder: type, values: dict[str, Any], where: str) -> dict
     from aezoo.config import validated
 
     fields = {}
-    for parameter in list(inspect.signature(builder.__init__).parameters.values())[1:]:
+    signature = inspect.signature(builder.__init__, eval_str=True)
+    for parameter in list(signature.parameters.values())[1:]:
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            raise ZooError(
+                f"{builder.__name__}.__init__ takes {parameter}; its signature is the schema.",
+                do="Name every argument, with its type.",
+            )
         annotation = parameter.annotation
         default = parameter.default
         fields[parameter.name] = (

@@ -55,6 +55,12 @@ def load(path: str | Path) -> keras.Model:
     path = Path(path)
     file = path / "model.keras" if path.is_dir() else path
     if not file.is_file():
+        if (path / "checkpoint.npz").is_file():
+            raise ZooError(
+                "This run has not ended, so it has no model yet.",
+                received=str(path),
+                do=f"Go on with it: aezoo train --resume {path}",
+            )
         inside = "it holds no model.keras" if path.is_dir() else "there is no such file"
         raise ZooError(
             f"No model here: {inside}.",
@@ -83,5 +89,6 @@ def _import_builder(folder: Path) -> None:
     if config.is_file():
         builder_of(read_entry(config))
     elif manifest.is_file():
-        entry = json.loads(manifest.read_text(encoding="utf-8"))["entry"]
-        import_class(entry["builder"], entry["name"])
+        entry = json.loads(manifest.read_text(encoding="utf-8")).get("entry", {})
+        if "builder" in entry:
+            import_class(entry["builder"], entry["name"])

@@ -25,10 +25,12 @@ from aezoo.callbacks import HistoryFile, ProgressBar, StopOnNonFinite, overfitti
 from aezoo.config import DataSection, Entry, TrainSection, override, read_entry
 from aezoo.errors import ZooError, ZooWarning, closest_match
 from aezoo.files import whole_file, write_text
-from aezoo.registry import build_entry, builder_of, find
+from aezoo.registry import build_entry, builder_of, checked_arguments, find
+from aezoo.zoo_model import compile_for
 
 PROBE_ROWS = 33  # kept with the run for verification; the largest batch that verification tries
 _EVALUATION_BATCH = 512
+_SAMPLE_BYTES = 256 * 2**20
 
 
 @dataclasses.dataclass
@@ -130,41 +132,102 @@ def train(
     console = Console(file=sys.stderr, quiet=not verbose)
     state = None
     if resume is not None:
+        _refuse_with_resume(overrides, entry=entry, model=model, out=out)
         out = Path(resume)
-        config = out / "config.yaml"
-        if not config.is_file():
-            raise ZooError(
-                "This is no run folder: it has no config.yaml.",
-                received=str(out),
-                do="Give the folder that `aezoo train` wrote.",
-            )
-        resolved = resolve(read_entry(config), overrides)
+        resolved = resolve(_config_of(out), overrides)
         state = checkpoint.read(out / "checkpoint.npz")
     elif entry is None and model is None:
         raise ZooError("Which model?", do="Name a zoo entry: aezoo.train('conv_ae').")
+    elif model is not None:
+        resolved = _resolve_for(model, entry, overrides)
     else:
-        resolved = resolve(entry if entry is not None else model.entry, overrides)
-    dataset = _load_data(data, resolved, out if resume else None)
-    resolved = resolved.model_copy(update={"data": dataset.section})  # with the actual source
+        resolved = resolve(entry, _defaults_for(entry, data) | overrides)
+    checked_arguments(builder_of(resolved), resolved.args, resolved.name)
+    dataset = _load_data(data, resolved)
+    if resume is not None:
+        _check_same_rows(dataset, out)
+    kept = {"scaling": resolved.data.scaling, "binarize": resolved.data.binarize}
+    section = dataset.section.model_copy(update=kept)  # with the actual source
+    resolved = resolved.model_copy(update={"data": section})
     if model is None:
         resolved = fit_to_data(resolved, dataset.train.shape)
     out = _run_folder(out, resolved, exists=resume is not None)
 
     recipe = resolved.train
-    keras.mixed_precision.set_global_policy(recipe.precision)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.precision)
     try:
         model = _prepare_model(resolved, dataset, model, out if resume else None)
         for note in dataset.notes:
             console.print(note, style="dim", highlight=False, soft_wrap=True)
         run = _fit(model, resolved, dataset, out, state, callbacks, console)
     finally:
-        keras.mixed_precision.set_global_policy("float32")
+        keras.config.set_dtype_policy(policy)
     if message := overfitting(run.history):
         warnings.warn(message, ZooWarning, stacklevel=2)
     return run
 
 
-def _load_data(data, entry: Entry, run: Path | None):
+def _refuse_with_resume(overrides: dict, **given) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ZooError(
+                f"A resumed run has its {name} already.",
+                received=getattr(value, "name", str(value)),
+                do="Leave it out, or start a new run.",
+            )
+    for name in overrides:
+        if name.rpartition(".")[2] not in ("epochs", "patience"):
+            raise ZooError(
+                "A resumed run keeps its recipe; only epochs and patience can change.",
+                received=name,
+                do="To change more, start a new run from its weights: aezoo train --from RUN.",
+            )
+
+
+def _config_of(run: Path) -> Entry:
+    config = run / "config.yaml"
+    if not config.is_file():
+        raise ZooError(
+            "This is no run folder: it has no config.yaml.",
+            received=str(run),
+            do="Give the folder that `aezoo train` wrote.",
+        )
+    return read_entry(config)
+
+
+def _resolve_for(model, entry: str | Entry | None, overrides: dict) -> Entry:
+    """Return the recipe to fine-tune a model by; its architecture is what it is."""
+    own = model.entry
+    base = find(entry) if entry is not None else own
+    if base is None:
+        raise ZooError(
+            "The model does not say which entry it was built from.",
+            do="Name one for its recipe: aezoo.train('conv_ae', model=model, ...).",
+        )
+    resolved = resolve(base, overrides)
+    if own is not None and builder_of(base) is not type(model):
+        raise ZooError(
+            f"The model is a {own.name}, not a {base.name}.",
+            do=f"Leave the name out, or write {own.name}.",
+        )
+    if resolved.args != base.args:
+        raise ZooError(
+            "The architecture of a trained model cannot be overridden.",
+            received={k: v for k, v in resolved.args.items() if base.args.get(k) != v},
+            do="Leave it out, or train a new model.",
+        )
+    return resolved.model_copy(update={"args": dict(model.arguments)})
+
+
+def _defaults_for(entry: str | Entry, data: Any) -> dict[str, Any]:
+    """Return overrides that take back what an entry says about its own data only."""
+    if data is None or (isinstance(data, str) and data == find(entry).data.source):
+        return {}
+    return {"data.train_classes": None, "data.window": None, "data.stride": None}
+
+
+def _load_data(data, entry: Entry):
     from aezoo.data import DataSet, load
 
     if isinstance(data, DataSet):
@@ -177,17 +240,20 @@ def _load_data(data, entry: Entry, run: Path | None):
             do="Pass the same arrays again: aezoo.train(resume=..., data=...).",
         )
     taken = dict.fromkeys((entry.modality, *builder_of(entry).modalities))
-    dataset = load(source, entry.data, modality=tuple(taken))
-    if run is not None:
-        before = json.loads((run / "run.json").read_text())["data"]["fingerprints"]["train"]
-        if dataset.train.fingerprint() != before:
+    return load(source, entry.data, modality=tuple(taken))
+
+
+def _check_same_rows(dataset, run: Path) -> None:
+    before = json.loads((run / "run.json").read_text(encoding="utf-8"))["data"]["fingerprints"]
+    now = dataset.record()["fingerprints"]
+    for role in ("train", "validation"):
+        if now.get(role) != before.get(role):
             raise ZooError(
-                "The training rows are not those that this run was started with.",
-                received=str(source),
+                f"The {role} rows are not those that this run was started with.",
+                received=dataset.name,
                 do="Resume with the same data, or start a new run from the model: "
                 "aezoo.train(model=aezoo.load(run), data=...).",
             )
-    return dataset
 
 
 def fit_to_data(entry: Entry, shape: tuple[int, ...]) -> Entry:
@@ -224,23 +290,29 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
                 received=dataset.train.shape,
                 do=f"Load them as {model.input_shape}, for pictures with --image-size.",
             )
-        model.entry = entry
-        _recompile(model, entry)
-        return model
-    model = build_entry(entry, seed=entry.train.seed)
-    sample = dataset.train.take(np.arange(min(len(dataset.train), 20_000))).array()
-    model.adapt(sample, entry.data.scaling, entry.data.binarize)
+        compile_for(model, entry.train)
+    else:
+        model = build_entry(entry, seed=entry.train.seed)
+        model.fit_preprocessing(_sample(dataset.train), entry.data.scaling, entry.data.binarize)
+    model.entry = entry
+    for role, rows in dataset.roles().items():
+        if rows.targets is None:
+            model.target_of(None)  # raises where a model cannot do without
+        model.check_targets(None, rows.targets, f"the target of {role}")
     return model
 
 
-def _recompile(model, entry: Entry) -> None:
-    from aezoo.zoo_model import compile_for
-
-    compile_for(model, entry.train)
+def _sample(rows) -> np.ndarray:
+    """Return the rows that constants are fitted on: all, or an even spread of what is streamed."""
+    if rows.in_memory:
+        return rows.array()
+    count = max(64, min(20_000, _SAMPLE_BYTES // max(1, rows.nbytes // len(rows))))
+    return rows.take(np.linspace(0, len(rows) - 1, min(count, len(rows)), dtype=int)).array()
 
 
 def _fit(model, entry, dataset, out, state, callbacks, console) -> Run:
     recipe = entry.train
+    (out / storage.METRICS_FILE).unlink(missing_ok=True)  # of weights that are about to change
     if state is None:
         _write_start(model, entry, dataset, out)
     plan = plan_epoch(len(dataset.train), recipe.batch_size, _steps_per_call(model, recipe))
@@ -251,6 +323,8 @@ def _fit(model, entry, dataset, out, state, callbacks, console) -> Run:
         console.print(f"{out} has its {recipe.epochs} epochs already; give a higher train.epochs.")
     if state is not None:
         checkpoint.restore(model, state)
+        if first_epoch < recipe.epochs and checkpoint.stopped_early(state, recipe.patience):
+            first_epoch = recipe.epochs  # it had ended; only the last files are missing
 
     watchers = _callbacks(recipe, dataset, history, out)
     bar = ProgressBar(recipe.epochs, plan.steps * plan.batch_size, console)
@@ -272,14 +346,18 @@ def _fit(model, entry, dataset, out, state, callbacks, console) -> Run:
             shuffle=False,  # the pipeline has shuffled
             verbose=0,
         )
-    except (KeyboardInterrupt, ZooError):
+    except (KeyboardInterrupt, ZooError) as stopped:
         best = next(w.best_weights for w in watchers if hasattr(w, "best_weights"))
         if best is not None:
             model.set_weights(best)
         storage.save(model, out / "model.keras")
+        if isinstance(stopped, KeyboardInterrupt):
+            console.print(f"Stopped. Go on with: aezoo train --resume {out}", soft_wrap=True)
         raise
     finally:
         bar.close()
+    if len(history) < recipe.epochs:
+        console.print(f"Stopped early: {recipe.patience} epochs without improvement.")
     return _finish(model, entry, dataset, out, history)
 
 
@@ -292,29 +370,24 @@ def _steps_per_call(model, recipe: TrainSection) -> int | None:
 
 def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) -> list:
     monitor = recipe.monitor if dataset.validation else recipe.monitor.removeprefix("val_")
-    watchers = [
-        StopOnNonFinite(),
-        HistoryFile(out / "history.csv", history),
-        keras.callbacks.EarlyStopping(
-            monitor, patience=recipe.patience or recipe.epochs, restore_best_weights=True
-        ),
-        keras.callbacks.TensorBoard(out / "logs", write_graph=False, update_freq="epoch"),
-    ]
+    early = keras.callbacks.EarlyStopping(
+        monitor, patience=recipe.patience or recipe.epochs, restore_best_weights=True
+    )
+    logs = keras.callbacks.TensorBoard(out / "logs", write_graph=False, update_freq="epoch")
+    watchers = [StopOnNonFinite(), HistoryFile(out / "history.csv", history), early, logs]
     if recipe.schedule == "cosine":
-        watchers.append(
-            keras.callbacks.LearningRateScheduler(
-                lambda epoch: (
-                    recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / recipe.epochs))
-                )
+        schedule = keras.callbacks.LearningRateScheduler(
+            lambda epoch: (
+                recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / recipe.epochs))
             )
         )
     elif recipe.schedule == "plateau":
-        watchers.append(
-            keras.callbacks.ReduceLROnPlateau(
-                monitor, factor=0.5, patience=max(2, (recipe.patience or 10) // 2)
-            )
+        schedule = keras.callbacks.ReduceLROnPlateau(
+            monitor, factor=0.5, patience=max(2, (recipe.patience or 10) // 2)
         )
-    return watchers
+    else:
+        return watchers
+    return [schedule, *watchers]  # first, so that the history has its learning rate
 
 
 def _prepare(model, rows, recipe: TrainSection | None):

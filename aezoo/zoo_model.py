@@ -162,24 +162,24 @@ class ZooModel(keras.Model):
         finally:
             self._evaluating = False
 
-    def fit(self, x=None, y=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.fit`; `y` may be missing if `target_of` knows it; bad rows are refused."""
         self._check_pair(x, y)
         self.calibration = self.metrics_measured = None  # they were of other weights
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, tuple):
             self._check_pair(*(*held_out, None)[:2], where=" of validation_data")
-        return super().fit(x, y, **kwargs)
+        return super().fit(x, y, *args, **kwargs)
 
-    def evaluate(self, x=None, y=None, **kwargs):
+    def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate`; `y` may be left out where `target_of` knows it."""
         self._check_pair(x, y)
-        return super().evaluate(x, y, **kwargs)
+        return super().evaluate(x, y, *args, **kwargs)
 
-    def predict(self, x, **kwargs):
+    def predict(self, x, *args, **kwargs):
         """`keras.Model.predict`: what `call` answers, in model units."""
         self.check_rows(x, "x")
-        return super().predict(x, **kwargs)
+        return super().predict(x, *args, **kwargs)
 
     def _check_pair(self, x, y, where: str = "") -> None:
         self.check_rows(x, f"x{where}")
@@ -254,7 +254,7 @@ class ZooModel(keras.Model):
         return INPUT_BY_RANK[len(self.input_shape)]
 
     def adapt(self, rows: np.ndarray, scaling: str = "auto", binarize: float | None = None):
-        """Fit the preprocessing on training rows in user units.
+        """Fit the preprocessing on training rows in user units, and return them in model units.
 
         Args:
             rows: `(N, *input_shape)`, before any scaling.
@@ -266,6 +266,13 @@ class ZooModel(keras.Model):
         Returns:
             The same rows in model units, float32.
         """
+        self.fit_preprocessing(rows, scaling, binarize)
+        return np.asarray(self.preprocessing.apply(rows))
+
+    def fit_preprocessing(
+        self, rows: np.ndarray, scaling: str = "auto", binarize: float | None = None
+    ) -> None:
+        """Fit the preprocessing as `adapt` does, without converting the rows."""
         if scaling == "auto":
             unbounded = "standardize" if self.output_range == "real" else "minmax"
             is_unit = rows.dtype == np.uint8 or (
@@ -274,7 +281,6 @@ class ZooModel(keras.Model):
             scaling = "unit" if is_unit else unbounded
         self.preprocessing = Preprocessing.fit(rows, scaling, binarize)
         self.calibration = self.metrics_measured = None  # they were of other units
-        return np.asarray(self.preprocessing.apply(rows))
 
     # ---- endpoints ----
 
@@ -407,17 +413,18 @@ def _tuples(value):
 
 def compile_for(model: ZooModel, recipe: TrainSection) -> None:
     """Compile a model as its recipe says."""
-    shared = {"clipnorm": recipe.clip_norm}
+    shared = {"clipnorm": recipe.clip_norm, "weight_decay": recipe.weight_decay}
+    rate = recipe.learning_rate
     match recipe.optimizer:
         case "adam":
-            optimizer = FusedAdam(recipe.learning_rate, weight_decay=recipe.weight_decay, **shared)
+            optimizer = FusedAdam(rate, **shared)
         case "adamw":
-            decay = 0.004 if recipe.weight_decay is None else recipe.weight_decay
-            optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=decay, **shared)
+            default = {"weight_decay": 0.004} if recipe.weight_decay is None else {}
+            optimizer = keras.optimizers.AdamW(rate, **shared | default)
         case "sgd":
-            optimizer = keras.optimizers.SGD(recipe.learning_rate, momentum=0.9, **shared)
+            optimizer = keras.optimizers.SGD(rate, momentum=0.9, **shared)
         case "rmsprop":
-            optimizer = keras.optimizers.RMSprop(recipe.learning_rate, **shared)
+            optimizer = keras.optimizers.RMSprop(rate, **shared)
     model.compile(
         optimizer=optimizer,
         loss=losses.get(recipe.loss or model.default_loss),

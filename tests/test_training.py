@@ -131,7 +131,17 @@ def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     resumed = aezoo.train(resume=tmp_path / "run", epochs=62, verbose=False)
-    assert [row["epoch"] for row in resumed.history] == list(range(1, 63))
+    whole = aezoo.train(
+        "vallina_ae",
+        str(tmp_path / "rows.npy"),
+        out=tmp_path / "whole",
+        epochs=62,
+        batch_size=32,
+        hidden=(5,),
+        output_activation="linear",
+        verbose=False,
+    )
+    assert resumed.history == whole.history
 
 
 def test_resuming_with_other_rows_is_refused(rows, tmp_path):
@@ -159,6 +169,69 @@ def test_an_output_folder_that_exists_is_kept(rows, tmp_path):
     with pytest.raises(ZooError, match="exists already"):
         train(rows, tmp_path / "run")
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_resumes_bit_for_bit(rows, tmp_path, precision):
+    whole = train(rows, tmp_path / "whole", precision=precision, epochs=3)
+    train(rows, tmp_path / "parts", precision=precision, epochs=1)
+    resumed = aezoo.train(resume=tmp_path / "parts", data=rows, epochs=3, verbose=False)
+    assert resumed.history == whole.history
+
+
+def test_a_run_stopped_in_its_first_epoch_begins_again(rows, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        _train_and_interrupt(rows, tmp_path / "run", after=0)
+    resumed = aezoo.train(resume=tmp_path / "run", data=rows, verbose=False)
+    assert resumed.history == train(rows, tmp_path / "whole").history
+
+
+def test_a_resumed_run_keeps_its_recipe(rows, tmp_path):
+    train(rows, tmp_path / "run", epochs=1)
+    with pytest.raises(ZooError, match="keeps its recipe"):
+        aezoo.train(resume=tmp_path / "run", data=rows, learning_rate=0.5)
+    with pytest.raises(ZooError, match="has its entry already"):
+        aezoo.train("conv_ae", resume=tmp_path / "run", data=rows)
+
+
+def test_targets_that_are_no_rows_are_refused_before_training(rng, tmp_path):
+    pictures = rng.integers(0, 255, (40, 8, 8, 1)).astype("uint8")
+    masks = rng.integers(0, 2, (40, 8, 8)).astype("uint8") * 255
+    small = {"filters": (4,), "epochs": 1, "verbose": False}
+    with pytest.raises(ZooError, match="the target of train has a shape"):
+        aezoo.train("conv_ae", (pictures, masks), out=tmp_path / "a", **small)
+    small["filters"] = (4, 8)
+    with pytest.raises(ZooError, match="labels that unet does not know"):
+        aezoo.train("unet", (pictures, masks), out=tmp_path / "b", **small)
+    with pytest.raises(ZooError, match="needs a target"):
+        aezoo.train("unet", pictures, out=tmp_path / "c", **small)
+
+
+def test_what_an_entry_says_of_its_own_data_is_not_said_of_others(rng, tmp_path):
+    waves = rng.normal(size=(60, 12)).astype("float32")  # seq2seq_ae trains on class 1 of its own
+    run = aezoo.train(
+        "seq2seq_ae", waves, out=tmp_path / "run", epochs=1, units=4, latent_dim=2, verbose=False
+    )
+    assert run.data.section.train_classes is None
+    assert run.model.input_shape == (12, 1)
+
+
+def test_a_data_set_in_hand_is_scaled_as_the_entry_says(rng, tmp_path):
+    pictures = rng.integers(0, 255, (60, 8, 8)).astype("uint8")
+    data = aezoo.data.load(pictures)
+    run = train(data, tmp_path / "run", epochs=1, binarize=0.5, output_activation="sigmoid")
+    assert run.model.preprocessing.binarize == 0.5
+
+
+def test_fine_tuning_records_the_model_that_it_tuned(rows, tmp_path):
+    first = train(rows, tmp_path / "first", epochs=1)
+    options = {"model": first.model, "data": rows, "verbose": False, "epochs": 1}
+    tuned = aezoo.train("vallina_ae", out=tmp_path / "tuned", **options)
+    assert tuned.model.entry.args["hidden"] == (5,)
+    with pytest.raises(ZooError, match="architecture"):
+        aezoo.train(out=tmp_path / "x", latent_dim=9, **options)
+    with pytest.raises(ZooError, match="is a vallina_ae, not a conv_ae"):
+        aezoo.train("conv_ae", out=tmp_path / "y", **options)
 
 
 def test_fine_tuning_starts_from_the_given_weights(rows, tmp_path):
