@@ -30,6 +30,15 @@ def _plain(axes) -> None:
     axes.tick_params(colors=INK, labelsize=8)
 
 
+def _bare(axes) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _name_row(axes, label: str) -> None:
+    axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9, color=INK, labelpad=8)
+
+
 def loss_curves(history: list[dict], path: Path) -> Path:
     """Draw each loss term by epoch, training and validation, the best epoch marked.
 
@@ -97,12 +106,8 @@ def picture_rows(rows: dict[str, np.ndarray], path: Path, heat: tuple[str, ...] 
                 axes.imshow(values[column], cmap="magma", vmin=0, vmax=max(top, 1e-9))
             else:
                 axes.imshow(_picture(values[column]), cmap="gray", vmin=0, vmax=1)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
-        line[0].set_ylabel(
-            label, rotation=0, ha="right", va="center", fontsize=9, color=INK, labelpad=8
-        )
+            _bare(axes)
+        _name_row(line[0], label)
     return _write(figure, path)
 
 
@@ -152,12 +157,8 @@ def mask_rows(
             if label != "image":
                 layer = np.squeeze(masks[label][column])
                 axes.imshow(np.ma.masked_equal(layer, 0), cmap="Set1", vmin=1, vmax=9, alpha=0.55)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
-        line[0].set_ylabel(
-            label, rotation=0, ha="right", va="center", fontsize=9, color=INK, labelpad=8
-        )
+            _bare(axes)
+        _name_row(line[0], label)
     return _write(figure, path)
 
 
