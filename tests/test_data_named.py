@@ -3,6 +3,7 @@
 import gzip
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -21,11 +22,12 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def offline(monkeypatch):
-    def fail():
+    def fail(*_):
         raise Exception("URL fetch failure on https://example.org: None -- no route to host")
 
     for name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
         monkeypatch.setattr(getattr(keras.datasets, name), "load_data", fail)
+    monkeypatch.setattr(keras.utils, "get_file", fail)
 
 
 def arrays(rng, shape, rows=(40, 20), classes=4):
@@ -108,18 +110,40 @@ def test_heart_beats_are_series_and_label_one_is_normal(folder, rng):
     assert data.class_names[1] == "normal" and set(data.test.labels) == {1, 2, 3, 4, 5}
 
 
-def test_brain_slices_are_dealt_by_slab(folder, rng):
-    image = rng.integers(0, 256, (65, 96, 112), np.uint8)
-    label = rng.integers(0, 4, (65, 96, 112), np.uint8)
-    (folder / "brain_mri").mkdir()
-    np.savez(folder / "brain_mri" / "mni_axial_96x112.npz", image=image, label=label)
+def test_the_embedded_brain_slices_are_dealt_by_slab(monkeypatch):
+    monkeypatch.delenv("AEZOO_DATA", raising=False)
     data = load("brain_mri")
     places = {role: (rows.index[0], rows.index[-1]) for role, rows in data.roles().items()}
     assert places == {"train": (0, 35), "validation": (36, 41), "test": (49, 64)}
+    assert data.train.shape == (96, 112, 1) and data.train.labels is None
+    assert data.class_names[2] == "grey matter"
     for rows in data.roles().values():
-        np.testing.assert_array_equal(rows.array()[..., 0], image[rows.index])
-        np.testing.assert_array_equal(rows.targets, label[rows.index])
-    assert data.train.labels is None and data.class_names[2] == "grey matter"
+        assert np.unique(rows.targets).tolist() == [0, 1, 2, 3]
+        x = rows.array()[..., 0]
+        tissues = [x[rows.targets == tissue].mean() for tissue in (1, 2, 3)]
+        assert tissues == sorted(tissues) and tissues[2] > tissues[0] + 80  # white is bright
+
+
+def test_heart_beats_are_fetched_from_the_archive_where_no_folder_has_them(
+    monkeypatch, tmp_path, rng
+):
+    beats = {"TRAIN": rng.normal(size=(8, 141)), "TEST": rng.normal(size=(5, 141))}
+    with zipfile.ZipFile(tmp_path / "ECG5000.zip", "w") as archive:
+        for role, rows in beats.items():
+            rows[:, 0] = rng.integers(1, 6, len(rows))
+            text = "\n".join("  ".join(f"{v:.7e}" for v in row) for row in rows)
+            archive.writestr(f"ECG5000_{role}.txt", text)
+    asked = []
+    monkeypatch.delenv("AEZOO_DATA", raising=False)
+    monkeypatch.setattr(
+        keras.utils,
+        "get_file",
+        lambda name, url: asked.append(url) or str(tmp_path / name),
+    )
+    data = load("ecg5000", validation=0)
+    np.testing.assert_allclose(data.train.array()[..., 0], beats["TRAIN"][:, 1:], rtol=1e-6)
+    assert data.test.labels.tolist() == beats["TEST"][:, 0].tolist()
+    assert asked == ["https://www.timeseriesclassification.com/aeon-toolkit/ECG5000.zip"]
 
 
 def test_what_keras_has_is_taken_from_keras(monkeypatch, rng):
@@ -183,7 +207,7 @@ def test_a_misspelt_path_is_answered_with_its_neighbour(tmp_path):
     assert error.value.closest == str(tmp_path / "photos")
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "ecg5000", "brain_mri"])
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "ecg5000"])
 def test_the_full_data_sets_load(full_data, name):
     sizes = load(name).record()["sizes"]
     assert (
@@ -192,7 +216,6 @@ def test_the_full_data_sets_load(full_data, name):
             "mnist": {"train": 54000, "validation": 6000, "test": 10000},
             "fashion_mnist": {"train": 54000, "validation": 6000, "test": 10000},
             "ecg5000": {"train": 450, "validation": 50, "test": 4500},
-            "brain_mri": {"train": 36, "validation": 6, "test": 16},
         }[name]
     )
 

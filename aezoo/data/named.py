@@ -1,12 +1,14 @@
 """Data sets that have a name.
 
-Two are embedded: a sample of Fashion-MNIST in this package, the digits in scikit-learn. The others
-are looked for in the folder that the environment variable AEZOO_DATA names, then, where Keras
-knows them, downloaded by Keras.
+Three are embedded: a sample of Fashion-MNIST and brain slices in this package, the digits in
+scikit-learn. The others are looked for in the folder that the environment variable AEZOO_DATA names,
+then downloaded through Keras, which keeps them for the next time.
 """
 
 import gzip
 import os
+import zipfile
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
 
 ENVIRONMENT = "AEZOO_DATA"
-EMBEDDED = ("sample", "digits")
+EMBEDDED = ("sample", "digits", "brain_mri")
 ALIASES = {"fashion_sample": "sample", "ecg_5000": "ecg5000"}
 
 _FASHION = "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot"
 _CIFAR10 = "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
+_ECG5000_URL = "https://www.timeseriesclassification.com/aeon-toolkit/ECG5000.zip"
 _IDX_FILES = {
     "x_train": "train-images-idx3-ubyte.gz",
     "y_train": "train-labels-idx1-ubyte.gz",
@@ -35,8 +38,7 @@ def _names(text: str) -> dict[int, str]:
 
 def sample() -> Source:
     """2,000 training and 500 test pictures of Fashion-MNIST, `(28, 28, 1)` uint8, 10 classes."""
-    with resources.as_file(resources.files("aezoo.data") / "samples/fashion_sample.npz") as path:
-        arrays = _read_npz(path)
+    arrays = _embedded("fashion_sample.npz")
     return Source("sample", "sample", _image_parts(arrays), "image", _names(_FASHION))
 
 
@@ -77,7 +79,7 @@ def cifar100() -> Source:
 
 def ecg5000() -> Source:
     """500 training and 4,500 test heart beats, `(140, 1)` float32; label 1 is normal."""
-    arrays = _found_arrays("ecg5000", "ECG5000.npz")
+    arrays = _found_arrays("ecg5000", "ECG5000.npz", download=_download_ecg5000)
     parts = {
         role: Part(
             arrays[f"x_{role}"].astype("float32")[..., None], arrays[f"y_{role}"].astype("int64")
@@ -100,7 +102,7 @@ def brain_mri() -> Source:
     Neighbouring slices are alike, so the roles are slabs: slices up to 35 train, 36 to 41
     validate, 49 and above test; 42 to 48 separate validation from test and are not used.
     """
-    arrays = _found_arrays("brain_mri", "mni_axial_96x112.npz")
+    arrays = _embedded("brain_mri.npz")
     slabs = {"train": (0, 36), "validation": (36, 42), "test": (49, len(arrays["image"]))}
     parts = {
         role: Part(
@@ -154,8 +156,15 @@ def _image_parts(arrays: dict[str, np.ndarray]) -> dict[str, Part]:
     return parts
 
 
-def _found_arrays(name: str, file: str | None = None) -> dict[str, np.ndarray]:
-    """Return the arrays of a data set from AEZOO_DATA, else from Keras."""
+def _embedded(name: str) -> dict[str, np.ndarray]:
+    with resources.as_file(resources.files("aezoo.data") / "samples" / name) as path:
+        return _read_npz(path)
+
+
+def _found_arrays(
+    name: str, file: str | None = None, download: Callable | None = None
+) -> dict[str, np.ndarray]:
+    """Return the arrays of a data set from AEZOO_DATA, else by download."""
     root = os.environ.get(ENVIRONMENT)
     folder = Path(root).expanduser() / name if root else None
     if folder is not None and folder.is_dir():
@@ -165,23 +174,37 @@ def _found_arrays(name: str, file: str | None = None) -> dict[str, np.ndarray]:
         if all((folder / idx).is_file() for idx in _IDX_FILES.values()):
             return {key: _read_idx(folder / idx) for key, idx in _IDX_FILES.items()}
     where = f"{folder} holds no such data" if folder else f"{ENVIRONMENT} is not set"
-    why = where
-    if name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
-        import keras
-
-        try:
-            train, test = getattr(keras.datasets, name).load_data()
-        except Exception as error:  # whatever a download may raise
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            why = f"{where}, and the download failed ({reason[0][:200]})"
-        else:
-            return dict(zip(_IDX_FILES, (*train, *test), strict=True))
+    try:
+        return (download or _download_by_keras)(name)
+    except Exception as error:  # whatever a download may raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     raise ZooError(
-        f"The data set {name} was not found: {why}.",
+        f"The data set {name} was not found: {where}, and the download failed ({reason}).",
         received=name,
-        do=f"Put it into a folder {name} below the folder that {ENVIRONMENT} names, "
-        f"or use embedded data: {', '.join(EMBEDDED)}.",
+        do=f"Put it into a folder {name} below the folder that {ENVIRONMENT} names, use embedded "
+        f"data ({', '.join(EMBEDDED)}), or data of your own.",
     )
+
+
+def _download_by_keras(name: str) -> dict[str, np.ndarray]:
+    import keras
+
+    train, test = getattr(keras.datasets, name).load_data()
+    return dict(zip(_IDX_FILES, (*train, *test), strict=True))
+
+
+def _download_ecg5000(name: str) -> dict[str, np.ndarray]:
+    """Fetch the UCR archive's file: a row per beat, its label first."""
+    import keras
+
+    path = keras.utils.get_file("ECG5000.zip", _ECG5000_URL)
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for role in ("train", "test"):
+            with archive.open(f"ECG5000_{role.upper()}.txt") as table:
+                rows = np.loadtxt(table)  # (N, 1 + 140)
+            arrays |= {f"x_{role}": rows[:, 1:], f"y_{role}": rows[:, 0]}
+    return arrays
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
