@@ -1,8 +1,8 @@
 """Data sets that have a name.
 
 Three are embedded: a sample of Fashion-MNIST and brain slices in this package, the digits in
-scikit-learn. The others are looked for in the folder that the environment variable AEZOO_DATA names,
-then downloaded through Keras, which keeps them for the next time.
+scikit-learn. The others are looked for in the folder that the environment variable AEZOO_DATA
+names, then downloaded through Keras, which keeps them for the next time.
 """
 
 import gzip
