@@ -14,6 +14,7 @@ from aezoo.files import write_text
 # The gap between the losses must have grown by this share of the progress that training made, and
 # validation loss must not have improved for this share of the epochs.
 OVERFIT_GAP, OVERFIT_STALL = 0.25, 0.2
+_REDRAW = 0.2  # seconds between two looks at the bar within an epoch
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -133,11 +134,22 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock."""
-        self._started = time.perf_counter()
+        self._epoch = epoch
+        self._started = self._shown = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Move the bar within the epoch."""
+        self._trained = time.perf_counter()  # validation is not training
+        if not self._bar or self._trained - self._shown < _REDRAW:
+            return
+        self._shown = self._trained
+        done = (batch + 1) / self.params["steps"]
+        text = f"{done:.0%} of epoch {self._epoch + 1}  loss {float(logs['loss']):.4g}"
+        self._bar.update(self._task, completed=self._epoch + done, terms=text)
 
     def on_epoch_end(self, epoch, logs=None):
         """Show the epoch."""
-        rate = self.rows / (time.perf_counter() - self._started)
+        rate = self.rows / (self._trained - self._started)
         logs = logs or {}
         shown = [n for n in logs if n == "val_loss" or not n.startswith(("val_", "learning"))]
         if sum(name.endswith("loss") and name != "val_loss" for name in shown) == 2:

@@ -6,6 +6,7 @@ TensorFlow, so that listing the zoo is instant.
 
 import hashlib
 import json
+import typing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ class DataSection(Section):
 
     source: str = "sample"
     image_size: int | None = pydantic.Field(default=None, ge=4)
+    image_fit: Literal["fit", "crop", "tile"] | None = None
     channels: Literal[1, 3] | None = None
     binarize: float | None = pydantic.Field(default=None, gt=0, lt=1)
     scaling: Literal["auto", "identity", "unit", "standardize", "minmax"] = "auto"
@@ -192,9 +194,11 @@ def _split(allowed: str) -> list[str]:
 def _fields_at(model, path: list[str]) -> dict:
     for part in path:
         field = model.model_fields.get(part)
-        if field is None or not hasattr(field.annotation, "model_fields"):
+        kinds = () if field is None else (field.annotation, *typing.get_args(field.annotation))
+        sections = [kind for kind in kinds if hasattr(kind, "model_fields")]
+        if not sections:
             return {}
-        model = field.annotation
+        model = sections[0]
     return model.model_fields
 
 

@@ -25,7 +25,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        part.chmod(0o666 & ~_umask())  # a temporary file is private; this one is not
+        part.chmod(0o666 & ~umask())  # a temporary file is private; this one is not
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
@@ -34,7 +34,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the permissions that new files of this process lack."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

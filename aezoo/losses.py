@@ -121,10 +121,15 @@ class SoftDice(keras.losses.Loss):
 class PixelCrossEntropy(keras.losses.Loss):
     """-log p of each pixel's true class, in nats, mean per pixel.
 
-        -(1/P) sum_i log p_i[t_i]
+        -(1/P) sum_i [ (1 - e) log p_i[t_i] + (e/C) sum_c log p_i[c] ]
 
     Averaged over the pixels of an example, then over the batch; with one channel p is the
     probability of class 1. Targets and predictions as for `SoftDice`.
+
+    Args:
+        label_smoothing: e, the share of each label that is spread over all C classes. At borders,
+            where a pixel is a bit of both, a network is else rewarded for learning noise by heart.
+            Source: Szegedy et al., "Rethinking the Inception architecture" (2016), section 7.
 
     Example:
         >>> import numpy as np
@@ -133,16 +138,30 @@ class PixelCrossEntropy(keras.losses.Loss):
         0.693147
     """
 
-    def __init__(self, name: str = "cross_entropy", reduction: str = "sum_over_batch_size"):
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        name: str = "cross_entropy",
+        reduction: str = "sum_over_batch_size",
+    ):
         super().__init__(name=name, reduction=reduction)
+        self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
         """Return one value per example, (B,)."""
         t, p = _pixels(y_true, y_pred)
         if p.shape[-1] == 1:
             t, p = (ops.concatenate([1.0 - v, v], axis=-1) for v in (t, p))  # (B, P, 2)
-        p_true = ops.sum(t * p, axis=-1)  # (B, P)
-        return -ops.mean(ops.log(ops.maximum(p_true, 1e-7)), axis=-1)
+        if not self.label_smoothing:
+            p_true = ops.sum(t * p, axis=-1)  # (B, P)
+            return -ops.mean(ops.log(ops.maximum(p_true, 1e-7)), axis=-1)
+        t = (1.0 - self.label_smoothing) * t + self.label_smoothing / t.shape[-1]
+        per_pixel = ops.sum(t * ops.log(ops.maximum(p, 1e-7)), axis=-1)  # (B, P)
+        return -ops.mean(per_pixel, axis=-1)
+
+    def get_config(self):
+        """Return the arguments."""
+        return super().get_config() | {"label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -150,6 +169,9 @@ class DiceCrossEntropy(keras.losses.Loss):
     """`SoftDice` + `PixelCrossEntropy`: overlap and nats per pixel, weighted alike.
 
     Source: the combination that Isensee et al., "nnU-Net" (2021), train with.
+
+    Args:
+        label_smoothing: Of the cross-entropy; the overlap keeps its labels.
 
     Example:
         >>> import numpy as np
@@ -159,13 +181,23 @@ class DiceCrossEntropy(keras.losses.Loss):
         1.093147
     """
 
-    def __init__(self, name: str = "dice_cross_entropy", reduction: str = "sum_over_batch_size"):
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        name: str = "dice_cross_entropy",
+        reduction: str = "sum_over_batch_size",
+    ):
         super().__init__(name=name, reduction=reduction)
-        self._dice, self._cross_entropy = SoftDice(), PixelCrossEntropy()
+        self.label_smoothing = label_smoothing
+        self._dice, self._cross_entropy = SoftDice(), PixelCrossEntropy(label_smoothing)
 
     def call(self, y_true, y_pred):
         """Return one value per example, (B,)."""
         return self._dice.call(y_true, y_pred) + self._cross_entropy.call(y_true, y_pred)
+
+    def get_config(self):
+        """Return the arguments."""
+        return super().get_config() | {"label_smoothing": self.label_smoothing}
 
 
 _LOSSES = {
@@ -177,8 +209,12 @@ _LOSSES = {
 }
 
 
-def get(name):
+def get(name, **arguments):
     """Return the loss of this name, of ours or of Keras'; an instance is returned as it is.
+
+    Args:
+        name: Of a loss, or a loss.
+        **arguments: Of one of ours.
 
     Raises:
         ZooError: For an unknown name.
@@ -190,7 +226,7 @@ def get(name):
     if not isinstance(name, str):
         return name
     if name in _LOSSES:
-        return _LOSSES[name]()
+        return _LOSSES[name](**arguments)
     try:
         return keras.losses.get(name)
     except ValueError:

@@ -165,6 +165,8 @@ class MaskMetric(keras.metrics.Metric):
         dtype: Of the result.
     """
 
+    _direction = "up"  # what Keras asks: higher is better
+
     def __init__(self, classes: int, name: str | None = None, dtype: str | None = None):
         super().__init__(name=name, dtype=dtype)
         self.classes = classes
@@ -311,3 +313,18 @@ def get(name: str, classes: int | None = None):
             do=f"Use a Keras metric name or one of: {', '.join(known)}.",
         ) from None
     return name
+
+
+def rises(name: str) -> bool:
+    """Whether a metric of this name is better the higher it is.
+
+    Example:
+        >>> rises("dice"), rises("accuracy"), rises("mean_squared_error"), rises("kl_loss")
+        (True, True, False, False)
+    """
+    if name in _OF_MASKS:
+        return True
+    try:
+        return getattr(keras.metrics.get(name), "_direction", "down") == "up"
+    except ValueError:  # a loss term
+        return False

@@ -4,7 +4,7 @@ Imports no TensorFlow: a bundle is served, verified and described on machines th
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,20 @@ from aezoo.errors import ZooError, closest_match
 
 RELATIVE_TOLERANCE = 1e-5  # |a - b| <= this * (unit scale + |b|)
 CHUNK = 512  # rows computed at once; larger chunks gain nothing on a CPU and cost memory
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureRule:
+    """How picture files became rows, so that they become rows in the same way again.
+
+    Attributes:
+        fit: `fit` resizes whole pictures; `crop` resizes the shorter side and keeps the centre;
+            `tile` cuts pictures into squares without resizing.
+        deep_white: The value that is white in files deeper than 8 bits, None where there were none.
+    """
+
+    fit: Literal["fit", "crop", "tile"] = "crop"
+    deep_white: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +37,9 @@ class TensorSpec:
         shape: Without the batch axis; None where an axis may vary.
         dtype: A NumPy dtype name.
         axes: A name per axis of `shape`.
-        low: Smallest value that makes sense, None if unbounded.
-        high: Largest value that makes sense, None if unbounded.
+        low: Smallest value that makes sense, one number or one per feature (the last axis); None
+            if unbounded.
+        high: Largest value that makes sense, alike.
         unit_scale: The size of one model unit in this tensor's unit, for tolerances: 255 for 8-bit
             pixels, 1 in model units; one number, or one per feature (the last axis).
         description: One sentence, for the card.
@@ -35,8 +50,8 @@ class TensorSpec:
     shape: tuple[int | None, ...]
     dtype: str = "float32"
     axes: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
+    low: float | tuple[float, ...] | None = None
+    high: float | tuple[float, ...] | None = None
     unit_scale: float | tuple[float, ...] = 1.0
     description: str = ""
     default: float | None = None

@@ -25,6 +25,7 @@ from aezoo.callbacks import HistoryFile, ProgressBar, StopOnNonFinite, overfitti
 from aezoo.config import DataSection, Entry, TrainSection, override, read_entry
 from aezoo.errors import ZooError, ZooWarning, closest_match
 from aezoo.files import whole_file, write_text
+from aezoo.metrics import rises
 from aezoo.registry import build_entry, builder_of, checked_arguments, find
 from aezoo.zoo_model import compile_for
 
@@ -134,7 +135,16 @@ def train(
     if resume is not None:
         _refuse_with_resume(overrides, entry=entry, model=model, out=out)
         out = Path(resume)
-        resolved = resolve(_config_of(out), overrides)
+        before = _config_of(out)
+        resolved = resolve(before, overrides)
+        if before.train.schedule == "cosine" and before.train.epochs != resolved.train.epochs:
+            console.print(
+                f"The cosine schedule was made for {before.train.epochs} epochs and goes on as one "
+                f"of {resolved.train.epochs}: the bits are not those of one run of that length.",
+                soft_wrap=True,
+            )
+        for leftover in out.glob(".part-*"):  # of a killed run
+            leftover.unlink()
         state = checkpoint.read(out / "checkpoint.npz")
     elif entry is None and model is None:
         raise ZooError("Which model?", do="Name a zoo entry: aezoo.train('conv_ae').")
@@ -217,7 +227,18 @@ def _resolve_for(model, entry: str | Entry | None, overrides: dict) -> Entry:
             received={k: v for k, v in resolved.args.items() if base.args.get(k) != v},
             do="Leave it out, or train a new model.",
         )
-    return resolved.model_copy(update={"args": dict(model.arguments)})
+    resolved = resolved.model_copy(update={"args": dict(model.arguments)})
+    return override(resolved, _size_of_pictures(model, resolved.data))
+
+
+def _size_of_pictures(model, section: DataSection) -> dict[str, int]:
+    """Return the settings that bring pictures to the shape of a model, where they are free."""
+    if len(model.input_shape) != 3 or section.image_size or section.channels:
+        return {}
+    height, width, channels = model.input_shape
+    if height != width or channels not in (1, 3):
+        return {}
+    return {"data.image_size": height, "data.channels": channels}
 
 
 def _defaults_for(entry: str | Entry, data: Any) -> dict[str, Any]:
@@ -239,15 +260,18 @@ def _load_data(data, entry: Entry):
             received=source,
             do="Pass the same arrays again: aezoo.train(resume=..., data=...).",
         )
-    taken = dict.fromkeys((entry.modality, *builder_of(entry).modalities))
-    return load(source, entry.data, modality=tuple(taken))
+    builder = builder_of(entry)
+    taken = builder.modalities_for(entry.args)
+    if entry.modality in taken:  # what the entry is for comes first
+        taken = tuple(dict.fromkeys((entry.modality, *taken)))
+    return load(source, entry.data, modality=taken)
 
 
 def _check_same_rows(dataset, run: Path) -> None:
     before = json.loads((run / "run.json").read_text(encoding="utf-8"))["data"]["fingerprints"]
-    now = dataset.record()["fingerprints"]
     for role in ("train", "validation"):
-        if now.get(role) != before.get(role):
+        rows = getattr(dataset, role)
+        if (rows.fingerprint() if rows else None) != before.get(role):
             raise ZooError(
                 f"The {role} rows are not those that this run was started with.",
                 received=dataset.name,
@@ -294,12 +318,29 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
     else:
         model = build_entry(entry, seed=entry.train.seed)
         model.fit_preprocessing(_sample(dataset.train), entry.data.scaling, entry.data.binarize)
+    if dataset.pictures is not None:
+        rule = {"pictures": dataset.pictures}
+        model.preprocessing = dataclasses.replace(model.preprocessing, **rule)
     model.entry = entry
     for role, rows in dataset.roles().items():
         if rows.targets is None:
-            model.target_of(None)  # raises where a model cannot do without
+            one = rows.take(np.arange(1)).array()
+            model.target_of(model.preprocessing.apply(one))  # raises where it needs targets
         model.check_targets(None, rows.targets, f"the target of {role}")
+    _check_monitor(entry.train, model)
     return model
+
+
+def _check_monitor(recipe: TrainSection, model) -> None:
+    watched = (*model.loss_terms, *recipe.metrics)
+    known = [f"val_{name}" for name in watched] + list(watched)
+    if recipe.monitor not in known:
+        raise ZooError(
+            "train.monitor names nothing that this model logs.",
+            received=recipe.monitor,
+            closest=closest_match(recipe.monitor, known),
+            do=f"Use one of {', '.join(known)}; further metrics by train.metrics.",
+        )
 
 
 def _sample(rows) -> np.ndarray:
@@ -370,8 +411,9 @@ def _steps_per_call(model, recipe: TrainSection) -> int | None:
 
 def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) -> list:
     monitor = recipe.monitor if dataset.validation else recipe.monitor.removeprefix("val_")
+    mode = "max" if rises(monitor.removeprefix("val_")) else "min"
     early = keras.callbacks.EarlyStopping(
-        monitor, patience=recipe.patience or recipe.epochs, restore_best_weights=True
+        monitor, patience=recipe.patience or recipe.epochs, mode=mode, restore_best_weights=True
     )
     logs = keras.callbacks.TensorBoard(out / "logs", write_graph=False, update_freq="epoch")
     watchers = [StopOnNonFinite(), HistoryFile(out / "history.csv", history), early, logs]
@@ -383,7 +425,7 @@ def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) ->
         )
     elif recipe.schedule == "plateau":
         schedule = keras.callbacks.ReduceLROnPlateau(
-            monitor, factor=0.5, patience=max(2, (recipe.patience or 10) // 2)
+            monitor, factor=0.5, patience=max(2, (recipe.patience or 10) // 2), mode=mode
         )
     else:
         return watchers

@@ -7,10 +7,12 @@ own; loss terms have names; constants that turn user units into model units; and
 import contextlib
 import inspect
 import random
+from typing import Annotated
 
 import keras
 import numpy as np
 from keras import ops
+from pydantic import Field
 
 from aezoo import losses, metrics
 from aezoo.config import Entry, TrainSection
@@ -18,6 +20,9 @@ from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.errors import ZooError, closest_match
 from aezoo.layers.preprocessing import Preprocessing
 from aezoo.optimizers import FusedAdam
+
+Width = Annotated[int, Field(ge=1)]  # a number of channels, units or rows, in a YAML
+EVALUATION_SEED = 0  # evaluation draws alike each time
 
 INPUT_BY_RANK = {1: "features", 2: "series", 3: "image"}
 AXES_OF = {
@@ -80,7 +85,9 @@ class ZooModel(keras.Model):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.output_range, self.default_loss = output_range, loss
-        self.preprocessing = Preprocessing()
+        shape = encoder.input_shape  # a list where there are several inputs
+        is_image = isinstance(shape, tuple) and len(shape) == 4
+        self.preprocessing = Preprocessing(white=1.0 if is_image else None)
         self.calibration = None
         self.entry: Entry | None = None
         self.probe_rows: np.ndarray | None = None  # validation rows in user units, for export
@@ -127,6 +134,11 @@ class ZooModel(keras.Model):
         """Return the metric that a recipe means by this name."""
         return metrics.get(name)
 
+    @property
+    def loss_terms(self) -> tuple[str, ...]:
+        """The names of the logged losses: `loss`, the main term, what `add_term` may add."""
+        return ("loss", *self._trackers)
+
     # ---- Keras: loss, metrics, steps ----
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -165,6 +177,7 @@ class ZooModel(keras.Model):
     def fit(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.fit`; `y` may be missing if `target_of` knows it; bad rows are refused."""
         self._check_pair(x, y)
+        _check_weight(x, y, kwargs)
         self.calibration = self.metrics_measured = None  # they were of other weights
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, tuple):
@@ -174,6 +187,7 @@ class ZooModel(keras.Model):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate`; `y` may be left out where `target_of` knows it."""
         self._check_pair(x, y)
+        _check_weight(x, y, kwargs)
         return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
@@ -325,8 +339,10 @@ class ZooModel(keras.Model):
             low, high = 0.0, 255.0
         else:
             ends = (0.0, 1.0) if self.output_range == "unit" else (-3.0, 3.0)
-            low = float(np.min(np.multiply(ends[0], p.scale) + p.shift))
-            high = float(np.max(np.multiply(ends[1], p.scale) + p.shift))
+            low, high = (
+                tuple((end * np.asarray(p.scale) + np.asarray(p.shift)).tolist()) for end in ends
+            )
+            low, high = (v[0] if len(v) == 1 else v for v in (low, high))
         return TensorSpec(
             name or self.input_name,
             self.input_shape,
@@ -373,6 +389,11 @@ class ZooModel(keras.Model):
     # ---- configuration ----
 
     @classmethod
+    def modalities_for(cls, arguments: dict) -> tuple[str, ...]:
+        """Return what rows a model of these arguments can take, the preferred one first."""
+        return cls.modalities
+
+    @classmethod
     def from_entry(cls, entry: Entry, arguments: dict, seed: int | None = None) -> "ZooModel":
         """Return the compiled model of a zoo entry, with checked arguments; see `aezoo.build`."""
         with seeded(seed):
@@ -404,6 +425,16 @@ class ZooModel(keras.Model):
         model.calibration = config["calibration"]
         model.entry = Entry(**config["entry"]) if config["entry"] else None
         return model
+
+
+def _check_weight(x, y, options: dict) -> None:
+    """Refuse weights that Keras would drop without a word."""
+    if y is None and isinstance(x, np.ndarray) and options.get("sample_weight") is not None:
+        raise ZooError(
+            "sample_weight counts only where y is given.",
+            received="y=None",
+            do="Give the target, which for an autoencoder is x: fit(x, x, sample_weight=...).",
+        )
 
 
 def _tuples(value):

@@ -40,12 +40,12 @@ def figures() -> str:
     """Return the table of measured figures."""
     lines = ["| what | ours | beside it | command |", "| --- | --- | --- | --- |"]
     published = read("published_recipes.csv")
-    for entry in dict.fromkeys(row["entry"] for row in published):
-        rows = [row for row in published if row["entry"] == entry]
+    for entry, recipe in dict.fromkeys((row["entry"], row["recipe"]) for row in published):
+        rows = [r for r in published if (r["entry"], r["recipe"]) == (entry, recipe)]
         values = sorted(float(row["val_bce"]) for row in rows)
         lines.append(
             f"| `{entry}`, {rows[0]['data']} binarised, validation cross-entropy, "
-            f"{rows[0]['epochs']} epochs | best of {len(values)} seeds {values[0]:.4f} "
+            f"{rows[0]['epochs']} epochs, {recipe} | best of {len(values)} seeds {values[0]:.4f} "
             f"(worst {values[-1]:.4f}) | the source's own log: {float(rows[0]['reference']):.4f} "
             "| `python benchmarks/published_recipes.py` |"
         )

@@ -83,8 +83,11 @@ def _endpoint(spec: EndpointSpec) -> str:
 def _tensor(t: TensorSpec) -> tuple:
     names = t.axes or ("",) * len(t.shape)
     sizes = [f"{n} {s or 'any'}".strip() for n, s in zip(names, t.shape, strict=True)]
-    ends = ["" if end is None else f"{end:g}" for end in (t.low, t.high)]
-    span = " to ".join(ends) if all(ends) else f"from {ends[0]}" if ends[0] else ""
+    if isinstance(t.low, tuple) or isinstance(t.high, tuple):
+        span = "by feature, see manifest.json"
+    else:
+        ends = ["" if end is None else f"{end:g}" for end in (t.low, t.high)]
+        span = " to ".join(ends) if all(ends) else f"from {ends[0]}" if ends[0] else ""
     what = t.description + (f" Default {t.default:g}." if t.default is not None else "")
     return f"`{t.name}`", t.dtype, ", ".join(["batch", *sizes]), span, what
 

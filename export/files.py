@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from aezoo.data import pictures
-from aezoo.data.tables import LABEL_COLUMNS
+from aezoo.data.image_files import ImageFiles
+from aezoo.data.tables import LABEL_COLUMNS, is_number
 from aezoo.errors import ZooError, closest_match
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import UNREADABLE
 from aezoo.files import whole_file
-from aezoo.specs import EndpointSpec, TensorSpec
+from aezoo.specs import EndpointSpec, PictureRule, TensorSpec
 
 _SHOWN = 10
 _TABLES = (".csv", ".tsv", ".txt")
@@ -26,17 +27,20 @@ class Prediction:
     Attributes:
         endpoint: Who answered.
         answers: Arrays by public name, a row per row of the input.
-        names: What the rows are called: picture files, or numbers from 0.
+        names: What the rows are called: numbers from 0, picture files, or `file@x,y` for the
+            tile of a picture with this upper left corner.
+        notes: What was done to pictures.
         written: The file of answers, None if none was asked for.
     """
 
     endpoint: str
     answers: dict[str, np.ndarray]
     names: list[str]
+    notes: tuple[str, ...] = ()
     written: Path | None = None
 
     def __str__(self) -> str:
-        lines = [f"{self.endpoint}: {len(self.names)} rows"]
+        lines = [*self.notes, f"{self.endpoint}: {len(self.names)} rows"]
         for name, values in self.answers.items():
             span = f"{values.min():.4g} to {values.max():.4g}" if values.size else "empty"
             lines.append(f"  {name:<16}{values.dtype} {values.shape}  {span}")
@@ -64,8 +68,8 @@ def predict_file(
         bundle_dir: What `export_bundle` wrote.
         input_path: `.npy` (the main input), `.npz` (arrays by public name, or one array), `.csv` or
             `.tsv` (a row per line, a header if it has one), a picture, or a folder of pictures.
-            Pictures are brought to the model's size: resized whole where all have one aspect,
-            else their centre is taken.
+            Pictures become rows as those of the training did: resized whole, cropped, or cut
+            into tiles; where that saw arrays only, their centre is taken.
         endpoint: Its name; None takes the first.
         output: `.npz` for all outputs, `.npy` for the first.
 
@@ -80,16 +84,17 @@ def predict_file(
     output = Path(output) if output is not None else None
     if output is not None and output.suffix.lower() not in (".npz", ".npy"):
         raise ZooError("Answers are written as .npz or .npy.", received=str(output))
-    path = Path(input_path)
+    path, notes = Path(input_path), ()
     if path.is_dir() or pictures.is_picture(path):
-        names, answers = _pictures(bundle, spec, path)
+        names, answers, images = _pictures(bundle, spec, path)
+        notes = (images.note(),)
     else:
         arrays = _arrays(spec, path)
         answers = bundle.predict(spec.name, **arrays)
         names = [str(row) for row in range(len(next(iter(answers.values()))))]
     if output is not None:
         _write(output, spec, answers)
-    return Prediction(spec.name, answers, names, output)
+    return Prediction(spec.name, answers, names, notes, output)
 
 
 def _write(output: Path, spec: EndpointSpec, answers: dict[str, np.ndarray]) -> None:
@@ -151,7 +156,7 @@ def _table(tensor: TensorSpec, path: Path) -> np.ndarray:
         separator = max("\t;,", key=head.count)
         file.seek(0)
         lines = [line for line in csv.reader(file, delimiter=separator) if line]
-    header = [] if not lines or all(map(_is_number, lines[0])) else lines.pop(0)
+    header = [] if not lines or all(map(is_number, lines[0])) else lines.pop(0)
     values = np.array([[float(cell) for cell in line] for line in lines])  # (lines, columns)
     features = [i for i, name in enumerate(header) if name.strip().lower() not in LABEL_COLUMNS]
     size = int(np.prod(tensor.shape))
@@ -165,17 +170,12 @@ def _table(tensor: TensorSpec, path: Path) -> np.ndarray:
     return values
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _pictures(bundle: Bundle, spec: EndpointSpec, path: Path):
+    """Answer picture files, made rows as in training: names, answers, and what was done."""
     tensor = spec.inputs[0]
-    if len(tensor.shape) != 3 or tensor.shape[-1] not in (1, 3):
+    preprocessing = bundle.manifest.preprocessing
+    white = preprocessing.get("white")
+    if len(tensor.shape) != 3 or tensor.shape[-1] not in (1, 3) or white is None:
         raise ZooError(
             f"Endpoint {spec.name!r} takes no pictures.",
             received=str(path),
@@ -186,34 +186,19 @@ def _pictures(bundle: Bundle, spec: EndpointSpec, path: Path):
         files = sorted(f for f in path.rglob("*") if f.is_file() and pictures.is_picture(f))
     if not files:
         raise ZooError("The folder holds no picture.", received=str(path), do=pictures.FORMAT_NAMES)
-    try:
-        surveys = [pictures.survey(file) for file in files]
-        white = pictures.white_of([s.top for s in surveys if s.top is not None])
-        aspects = [width / height for width, height in (s.size for s in surveys)]
-        whole = max(aspects) <= 1.02 * min(aspects)
-        parts = []
-        for start in range(0, len(files), _CHUNK):
-            chunk = files[start : start + _CHUNK]
-            rows = np.stack([_row(tensor, file, white, whole) for file in chunk])
-            parts.append(bundle.predict(spec.name, **{tensor.name: rows}))
-    except pictures.UnreadablePicture as error:
-        raise ZooError(f"A picture cannot be read: {error}.", received=str(path)) from None
-    names = [f.relative_to(path).as_posix() if path.is_dir() else f.name for f in files]
-    return names, {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-
-
-def _row(tensor: TensorSpec, file: Path, white: float, whole: bool) -> np.ndarray:
-    from PIL import Image, ImageOps
-
-    height, width, channels = tensor.shape
-    try:
-        picture = pictures.decode(file, white).convert("L" if channels == 1 else "RGB")
-    except pictures.UnreadablePicture as error:
-        raise pictures.UnreadablePicture(f"{file.name}: {error}") from None
-    if not whole:
-        picture = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
-    elif picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    row = np.asarray(picture).reshape(tensor.shape)
-    unit = tensor.dtype != "uint8" and tensor.high is not None and tensor.high <= 1
-    return (row / np.float32(255)).astype("float32") if unit else row
+    rule = PictureRule(**preprocessing.get("pictures") or {})
+    images = ImageFiles(
+        files,
+        size=tensor.shape[:2],
+        fit=rule.fit,
+        channels=tensor.shape[-1],
+        deep_white=rule.deep_white,
+    )
+    parts = []
+    for start in range(0, len(images), _CHUNK):
+        rows = images.read(np.arange(start, min(start + _CHUNK, len(images))))
+        if tensor.dtype != "uint8":
+            rows = rows * np.float32(white / 255)
+        parts.append(bundle.predict(spec.name, **{tensor.name: rows}))
+    names = images.names(path if path.is_dir() else path.parent)
+    return names, {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}, images

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aezoo.errors import ZooError
 from aezoo.export.manifest import FILE_NAME
+from aezoo.files import umask
 
 
 @contextlib.contextmanager
@@ -31,7 +32,7 @@ def whole_folder(path: Path, overwrite: bool) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}.part-", dir=path.parent))
-        part.chmod(0o777 & ~_umask())  # mkdtemp lets the owner alone in
+        part.chmod(0o777 & ~umask())  # mkdtemp lets the owner alone in
         yield part
         _flush(part)
         _refuse_taken(path, overwrite)  # something may have come since
@@ -124,9 +125,3 @@ def _flush(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

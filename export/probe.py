@@ -59,7 +59,7 @@ def probe_inputs(model: keras.Model, given: Given, count: int) -> tuple[Arrays, 
     for name in sorted(tensors, key=lambda name: (name != main, name == "threshold")):
         if name in given:
             rows, origin = given[name]
-            drawn, _ = _drawn(model, tensors[name], max(count - len(rows), 0), rng)
+            drawn, _ = _drawn(tensors[name], max(count - len(rows), 0), rng)
             chosen[name] = np.concatenate([rows[:count], drawn]), origin
         else:
             chosen[name] = _derived(model, tensors[name], chosen, count, rng)
@@ -99,7 +99,7 @@ def _derived(model, tensor: TensorSpec, chosen: Given, count: int, rng):
         if known and tensor.name in answers and answers[tensor.name].shape == tensor.shape:
             asked = {t.name: chosen[t.name][0] for t in spec.inputs}
             return model.endpoint(spec.name)(**asked)[tensor.name], f"the answer of {spec.name}"
-    return _drawn(model, tensor, count, rng)
+    return _drawn(tensor, count, rng)
 
 
 def _by_default(model, tensor: TensorSpec, chosen: Given, count: int):
@@ -114,16 +114,13 @@ def _by_default(model, tensor: TensorSpec, chosen: Given, count: int):
     return value, "its default"
 
 
-def _drawn(model, tensor: TensorSpec, count: int, rng):
+def _drawn(tensor: TensorSpec, count: int, rng):
     shape = (count, *(size or 4 for size in tensor.shape))
-    if isinstance(tensor.unit_scale, tuple):  # one range would not do for all columns
-        low, high = (0.0, 1.0) if model.output_range == "unit" else (-3.0, 3.0)
-        value = np.asarray(model.preprocessing.invert(rng.uniform(low, high, shape)))
-        return value, f"uniform draws from {low:g} to {high:g} model units, seed {_SEED}"
     low = -3.0 if tensor.low is None else tensor.low
     high = low + 6.0 if tensor.high is None else tensor.high
     if np.dtype(tensor.dtype).kind == "f":
         value = rng.uniform(low, high, shape)
     else:
         value = rng.integers(int(low), int(high), shape, endpoint=True)
-    return value.astype(tensor.dtype), f"uniform draws from {low:g} to {high:g}, seed {_SEED}"
+    span = "each feature's range" if np.ndim(low) else f"{low:g} to {high:g}"
+    return value.astype(tensor.dtype), f"uniform draws from {span}, seed {_SEED}"

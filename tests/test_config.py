@@ -48,6 +48,11 @@ def test_an_unknown_key_names_file_key_and_closest_match():
     assert "Did you mean 'epochs'?" in message
 
 
+def test_an_unknown_key_of_an_optional_section_is_answered_with_the_known_ones():
+    message = error_of(MINIMAL + "expect: {latent: [2]}\n")
+    assert "'expect.latent'" in message and "Did you mean 'latent_shape'?" in message
+
+
 def test_a_wrong_type_names_file_key_and_value():
     message = error_of(MINIMAL + "train: {epochs: many}\n")
     assert "mine.yaml: train.epochs has a wrong value" in message

@@ -267,7 +267,7 @@ def test_black_pictures_are_refused(tmp_path):
 
 def test_a_picture_smaller_than_a_tile_is_named(tmp_path):
     write(tmp_path, [(20, 20), (20, 12)])
-    with pytest.raises(ZooError, match=r"001.png is smaller than a tile of 16 pixels"):
+    with pytest.raises(ZooError, match=r"001.png is smaller than a tile of 16x16 pixels"):
         ImageFiles(sorted(tmp_path.iterdir()), size=16, fit="tile")
 
 

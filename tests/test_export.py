@@ -302,3 +302,21 @@ def test_wrong_questions_are_refused_in_words(exported):
         exported.predict("detect", image=rows, threshold=np.zeros((3, 1)))
     with pytest.raises(ZooError, match="NaN"):
         exported.predict("decode", latent=np.full((1, 3, 3, 2), np.nan))
+
+
+def test_each_feature_of_a_table_declares_its_own_range(rng, tmp_path):
+    table = (rng.normal(size=(200, 3)) * [1e-3, 1, 1e4] + [5, 0, 1e5]).astype("float32")
+    model = aezoo.build(
+        "vallina_ae",
+        input_shape=(3,),
+        hidden=(4,),
+        latent_dim=2,
+        output_activation="linear",
+    )
+    model.adapt(table)
+    bundle = aezoo.export_bundle(model, tmp_path / "bundle")
+    spec = bundle.spec("reconstruct").inputs[0]
+    np.testing.assert_allclose(spec.low, table.mean(0) - 3 * table.std(0), rtol=1e-4)
+    np.testing.assert_allclose(spec.high, table.mean(0) + 3 * table.std(0), rtol=1e-4)
+    assert "by feature, see manifest.json" in (bundle.path / "README.md").read_text()
+    assert bundle.manifest.probe.origin["features"].startswith("uniform draws from each feature's")

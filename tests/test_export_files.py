@@ -52,6 +52,62 @@ def test_pictures_of_another_size_are_brought_to_the_models(bundle, model, rng, 
     np.testing.assert_allclose(done.answers["reconstruction"], expected, atol=255e-5)
 
 
+@pytest.mark.parametrize("fit", ["fit", "crop", "tile"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_pictures_become_rows_as_those_of_the_training_did(fit, deep, rng, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(4):
+        values = rng.integers(0, 4096 if deep else 256, (20, 26))
+        values[0, 0] = 4095 if deep else 255
+        Image.fromarray(values.astype("uint16" if deep else "uint8")).save(folder / f"{number}.png")
+    run = aezoo.train(
+        "vallina_ae",
+        folder,
+        out=tmp_path / "run",
+        epochs=1,
+        hidden=(4,),
+        image_size=8,
+        image_fit=fit,
+        validation=0,
+        verbose=False,
+    )
+    bundle = aezoo.export_bundle(aezoo.load(run.directory), tmp_path / "bundle")
+    done = predict_file(tmp_path / "bundle", folder, "encode")
+    rows = np.concatenate([rows.array() for rows in run.data.roles().values()])
+    order = np.argsort(np.concatenate([rows.index for rows in run.data.roles().values()]))
+    expected = bundle.predict("encode", image=rows[order])["latent"]
+    np.testing.assert_array_equal(done.answers["latent"], expected)
+    assert len(done.names) == {"fit": 4, "crop": 4, "tile": 24}[fit]
+    assert done.names[1] == {"fit": "1.png", "crop": "1.png", "tile": "0.png@9,2"}[fit]
+    assert str(done).startswith("4 grey pictures of 26x20 were ")
+    if deep:  # its brightest value is not white: the training's depth is kept
+        Image.fromarray(np.full((20, 26), 255, "uint16")).save(tmp_path / "dim.png")
+        dim = predict_file(tmp_path / "bundle", tmp_path / "dim.png", "encode")
+        one = bundle.predict("encode", image=np.full((1, 8, 8, 1), 16, "uint8"))  # 255 / 4095
+        np.testing.assert_array_equal(dim.answers["latent"][:1], one["latent"])
+
+
+@pytest.mark.parametrize(("top", "scaling"), [(1, "unit"), (1, "standardize"), (255, "minmax")])
+def test_a_model_of_float_pictures_gets_them_in_its_own_unit(top, scaling, rng, tmp_path):
+    model = aezoo.build("vallina_ae", input_shape=(6, 4, 3), hidden=(8,), latent_dim=3, seed=0)
+    model.adapt(rng.uniform(0, top, (9, 6, 4, 3)).astype("float32"), scaling=scaling)
+    aezoo.export_bundle(model, tmp_path / "bundle")
+    row = saved_picture(tmp_path / "one.png", rng)
+    done = predict_file(tmp_path / "bundle", tmp_path / "one.png", "encode")
+    expected = model.endpoint("encode")(image=row[None] * np.float32(top / 255))["latent"]
+    np.testing.assert_allclose(done.answers["latent"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_of_other_values_takes_no_pictures(rng, tmp_path):
+    model = aezoo.build("vallina_ae", input_shape=(6, 4, 3), hidden=(8,), latent_dim=3, seed=0)
+    model.adapt(rng.normal(size=(9, 6, 4, 3)).astype("float32"))
+    aezoo.export_bundle(model, tmp_path / "bundle")
+    saved_picture(tmp_path / "one.png", rng)
+    with pytest.raises(ZooError, match="takes no pictures"):
+        predict_file(tmp_path / "bundle", tmp_path / "one.png")
+
+
 def test_arrays_give_the_same_answers_and_are_written(bundle, model, rng, tmp_path):
     rows = rng.integers(0, 256, (3, 6, 4, 3), dtype="uint8")
     np.save(tmp_path / "rows.npy", rows)

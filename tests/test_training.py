@@ -1,6 +1,7 @@
 """Training: the loop, its files, resuming bit for bit, and what stops it."""
 
 import csv
+import io
 import json
 import os
 import signal
@@ -13,12 +14,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from rich.console import Console
 
 import aezoo
 from aezoo.batches import plan_epoch, training_batches
-from aezoo.callbacks import overfitting
+from aezoo.callbacks import ProgressBar, overfitting
 from aezoo.data.rows import TrainRows
 from aezoo.errors import ZooError, ZooWarning
+from aezoo.specs import PictureRule
 from aezoo.training import resolve
 
 SMALL = {"input_shape": (6,), "hidden": (5,), "latent_dim": 2, "output_activation": "linear"}
@@ -251,6 +255,27 @@ def test_fine_tuning_starts_from_the_given_weights(rows, tmp_path):
     assert second.model.preprocessing == first.model.preprocessing
 
 
+def test_fine_tuning_brings_pictures_to_the_models_size(rng, tmp_path):
+    pictures = rng.integers(0, 256, (20, 12, 12, 1), np.uint8)
+    first = aezoo.train(
+        "conv_ae", pictures, out=tmp_path / "first", epochs=1, filters=(2, 2), verbose=False
+    )
+    (tmp_path / "photos").mkdir()
+    for number in range(12):
+        pixels = rng.integers(0, 256, (50, 70, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    tuned = aezoo.train(
+        data=tmp_path / "photos",
+        model=aezoo.load(first.directory),
+        out=tmp_path / "tuned",
+        epochs=1,
+        verbose=False,
+    )
+    assert tuned.data.train.shape == first.model.input_shape
+    assert tuned.model.preprocessing.pictures == PictureRule("tile")
+    assert tuned.model.preprocessing.scale == first.model.preprocessing.scale
+
+
 def test_overrides_reach_recipe_data_and_builder():
     entry = resolve("conv_ae", {"epochs": 2, "image_size": 32, "latent_dim": 4, "train.seed": 9})
     assert (entry.train.epochs, entry.data.image_size, entry.args["latent_dim"]) == (2, 32, 4)
@@ -367,3 +392,83 @@ def test_rows_that_do_not_fit_are_answered_with_advice(rows, call, message):
     model = aezoo.build("vallina_ae", seed=0, **SMALL)
     with pytest.raises(ZooError, match=message):
         call(model, rows)
+
+
+def test_a_metric_that_rises_keeps_its_highest_epoch(rng, tmp_path):
+    pictures = rng.integers(0, 256, (24, 8, 8, 1), np.uint8)
+    masks = (pictures[..., 0] > 128).astype("uint8")
+    run = aezoo.train(
+        "unet",
+        (pictures, masks),
+        out=tmp_path / "run",
+        epochs=4,
+        learning_rate=1e-3,
+        filters=(2, 2),
+        classes=2,
+        monitor="val_dice",
+        metrics=("dice",),
+        augment=(),
+        validation=0.25,
+        verbose=False,
+    )
+    highest = max(row["val_dice"] for row in run.history)
+    assert len({row["val_dice"] for row in run.history}) > 1
+    assert run.metrics["validation"]["dice"] == pytest.approx(highest, abs=1e-6)
+
+
+def test_a_monitor_that_nothing_logs_is_refused_before_training(rows, tmp_path):
+    with pytest.raises(ZooError) as error:
+        train(rows, tmp_path / "run", monitor="val_recontruction_loss")
+    assert error.value.closest == "val_reconstruction_loss"
+    assert not (tmp_path / "run" / "history.csv").exists()
+
+
+def test_the_bar_counts_training_time_only():
+    console = Console(file=io.StringIO(), width=120)
+    bar = ProgressBar(2, rows=1000, console=console)
+    bar.on_train_begin()
+    bar.on_epoch_begin(0)
+    bar._started -= 0.5  # half a second of training ...
+    bar.on_train_batch_end(9)
+    time.sleep(0.3)  # ... and then validation
+    bar.on_epoch_end(0, {"loss": 0.25, "val_loss": 0.5})
+    rate = int(console.file.getvalue().split("val_loss 0.5")[1].split()[0].replace(",", ""))
+    assert 1600 < rate <= 2000
+
+
+def test_tokens_train_where_a_vocabulary_is_given(rng, tmp_path):
+    words = rng.integers(1, 9, (60, 5)).astype("int64")
+    words[::2, 3:] = 0  # half of them are shorter
+    run = aezoo.train(
+        "seq2seq_ae",
+        words,
+        out=tmp_path / "run",
+        epochs=2,
+        units=6,
+        latent_dim=3,
+        embedding_dim=4,
+        vocabulary=9,
+        variable_length=True,
+        metrics=("accuracy",),
+        verbose=False,
+    )
+    assert run.data.modality == "tokens" and run.model.input_shape == (5,)
+    assert run.history[1]["loss"] < run.history[0]["loss"] < 1.2 * np.log(9)
+    answer = aezoo.load(run.directory).endpoint("reconstruct")(tokens=words[:2].astype("int32"))
+    assert answer["reconstruction"].shape == (2, 5) and answer["probabilities"].shape == (2, 5, 9)
+
+
+def test_a_longer_cosine_says_that_it_is_another_one(rows, tmp_path, capsys):
+    train(rows, tmp_path / "run", epochs=2, schedule="cosine")
+    (tmp_path / "run" / ".part-x.npz").write_text("left by a killed run")
+    aezoo.train(resume=tmp_path / "run", data=rows, epochs=3)
+    assert "was made for 2 epochs and goes on as one of 3" in capsys.readouterr().err
+    assert not list((tmp_path / "run").glob(".part-*"))
+
+
+def test_weights_that_keras_would_drop_are_refused(rows):
+    model = aezoo.build("vallina_ae", **SMALL)
+    with pytest.raises(ZooError, match="sample_weight counts only where y is given"):
+        model.fit(rows, sample_weight=np.ones(len(rows)), verbose=0)
+    with pytest.raises(ZooError, match="fit\\(x, x, sample_weight"):
+        model.evaluate(rows, sample_weight=np.ones(len(rows)), verbose=0)

@@ -69,6 +69,38 @@ def test_losses_have_the_values_worked_out_by_hand(name, per_row):
     close(loss(MASK, of_two_classes(), sample_weight=weights), (weights * per_row).mean())
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "dice_cross_entropy"])
+def test_label_smoothing_spreads_a_share_of_each_label(name):
+    p = of_two_classes()
+    spread = -0.9 * np.log(PROBABILITY) - 0.1 * np.log(p).mean(axis=-1)
+    expected = spread.reshape(2, -1).mean(axis=1) + (DICE if name.startswith("dice") else 0)
+    loss = losses.get(name, label_smoothing=0.1)
+    close(loss(MASK, p), expected.mean())
+    again = type(loss).from_config(loss.get_config())
+    close(again(MASK, p), expected.mean())
+    if name == "cross_entropy":
+        close(loss(MASK, p[..., 1:]), expected.mean())  # one channel
+
+
+def test_a_unet_smooths_labels_and_keeps_doing_so_once_saved(tmp_path, blobs):
+    x, masks = blobs
+    sharp, smooth = (
+        aezoo.build("unet", seed=1, **TINY, loss="cross_entropy", label_smoothing=e)
+        for e in (0.0, 0.3)
+    )
+    p = sharp.predict(x, verbose=0)
+    true = np.take_along_axis(p, masks[..., None], -1)[..., 0]
+    expected = -0.7 * np.log(true).mean() - 0.3 * np.log(p).mean()
+    measured = smooth.evaluate(x, masks, verbose=0, return_dict=True)
+    assert measured["loss"] == pytest.approx(expected, rel=1e-4)
+    aezoo.save(smooth, tmp_path / "model.keras")
+    loaded = aezoo.load(tmp_path / "model.keras")
+    measured = loaded.evaluate(x, masks, verbose=0, return_dict=True)
+    assert measured["loss"] == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ZooError, match="no label smoothing"):
+        aezoo.build("unet", **TINY, loss="dice", label_smoothing=0.1)
+
+
 def test_binary_losses_are_those_of_the_foreground():
     foreground = of_two_classes()[..., 1:]
     dice = 1 - np.array([(2 * 2.0 + 1) / (3 + 2.2 + 1), 1 / (0.4 + 1)])

@@ -20,6 +20,7 @@ from aezoo.data.rows import (
 from aezoo.data.source import Part, Source
 from aezoo.data.splits import missing_fractions, split
 from aezoo.errors import ZooError, closest_match
+from aezoo.specs import PictureRule
 
 
 @dataclasses.dataclass
@@ -37,6 +38,7 @@ class DataSet:
         notes: Sentences to print.
         section: The settings that made it.
         origin: The source, for the record.
+        pictures: How picture files became rows, None if there were none.
     """
 
     name: str
@@ -49,6 +51,7 @@ class DataSet:
     notes: list[str] = dataclasses.field(default_factory=list)
     section: DataSection = dataclasses.field(default_factory=DataSection)
     origin: str = ""
+    pictures: PictureRule | None = None
 
     def roles(self) -> dict[str, Rows]:
         """Return role -> rows, of the roles that have any."""
@@ -114,6 +117,7 @@ def assemble(source: Source, section: DataSection, memory_limit: int = MEMORY_LI
         notes=notes,
         section=section.model_copy(update={"source": source.origin}),
         origin=source.origin,
+        pictures=source.pictures,
         **rows,
     )
 

@@ -27,6 +27,7 @@ def read(source: Any, section: DataSection, taken: tuple[str, ...], memory_limit
             found.notes.append(f"{source} is the data set; write ./{source} for the path.")
     elif isinstance(source, str | Path):
         found = _from_path(Path(source).expanduser(), section, taken, memory_limit)
+        found.origin = str(Path(found.origin).resolve())  # to resume from any folder
     elif type(source).__name__ == "DataFrame":
         found = tables.from_frame(source)
     else:

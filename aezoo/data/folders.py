@@ -39,19 +39,24 @@ def from_folder(path: Path, section: DataSection, memory_limit: int) -> Source:
     files, others = _list(path) if path.is_dir() else ([path], [])
     if not files:
         raise _no_pictures(path, others)
-    images = ImageFiles(files, size=section.image_size or IMAGE_SIZE, channels=section.channels)
+    images = ImageFiles(
+        files,
+        size=section.image_size or IMAGE_SIZE,
+        fit=section.image_fit,
+        channels=section.channels,
+    )
     if len(images) == 1:
         raise ZooError(
             "There is one picture only; training needs at least 2 rows.",
             received=str(files[0]),
             do="Give more pictures, or one so large that it can be cut into tiles "
-            f"(image_size={images.size} needs {4 * images.size} pixels each way).",
+            f"(image_size={images.width} needs {4 * images.width} pixels each way).",
         )
     notes = [images.note()]
     if images.with_frames:
         notes.append(f"Files of several frames, of which the first is used: {images.with_frames}.")
-    if images.white != 255:
-        notes.append(f"Pictures deeper than 8 bits were scaled: {images.white:g} is white.")
+    if images.deep_white is not None:
+        notes.append(f"Pictures deeper than 8 bits were scaled: {images.deep_white:g} is white.")
     if others:
         kinds = ", ".join(sorted({f.suffix or f.name for f in others})[:5])
         notes.append(f"Ignored files that are no pictures: {len(others)} ({kinds}).")
@@ -62,7 +67,8 @@ def from_folder(path: Path, section: DataSection, memory_limit: int) -> Source:
         else:
             notes.append("Tiles of one picture may play several roles: the pictures are few.")
     parts, names = _parts(whole, [f.relative_to(root) for f in files], images.members)
-    return Source(path.resolve().name, str(path), parts, "image", names, notes)
+    name = path.resolve().name
+    return Source(name, str(path), parts, "image", names, notes, pictures=images.rule())
 
 
 def _list(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from aezoo.data import pictures
 from aezoo.errors import ZooError
+from aezoo.specs import PictureRule
 
 Fit = Literal["fit", "crop", "tile"]
 
@@ -23,16 +24,18 @@ _SHOWN = 5
 
 
 class ImageFiles:
-    """Picture files as rows `(size, size, channels)` uint8, decoded when they are read.
+    """Picture files as rows `(height, width, channels)` uint8, decoded when they are read.
 
     Args:
         files: The files, in the order of their rows.
-        size: Width and height of a row.
+        size: Height and width of a row; one number for both.
         fit: `fit` resizes whole pictures; `crop` resizes the shorter side and keeps the centre;
             `tile` cuts pictures into squares without resizing; None chooses: tiles of fewer than
             50 pictures that are at least four times as large as a row, `fit` where all pictures
             have one aspect, else `crop`.
         channels: 1 or 3; None takes 1 if all pictures are grey.
+        deep_white: The value that is white in files deeper than 8 bits; None takes the smallest
+            depth that holds every value.
 
     Raises:
         ZooError: For files that cannot be decoded (the first five are named), or a picture that
@@ -57,26 +60,31 @@ class ImageFiles:
         self,
         files: Iterable[Path],
         *,
-        size: int = IMAGE_SIZE,
+        size: int | tuple[int, int] = IMAGE_SIZE,
         fit: Fit | None = None,
         channels: int | None = None,
+        deep_white: float | None = None,
     ):
         self.files = [Path(file) for file in files]
         surveys = self._guarded(pictures.survey, self.files)
         self.sizes = [s.size for s in surveys]
         self.with_frames = sum(s.frames for s in surveys)
-        self.white = pictures.white_of([s.top for s in surveys if s.top is not None])
-        self.size = size
+        tops = [s.top for s in surveys if s.top is not None]
+        self.deep_white = deep_white or (pictures.white_of(tops) if tops else None)
+        self.height, self.width = (size, size) if isinstance(size, int) else size
         self.fit: Fit = fit or self._choose_fit()
         if channels is None:
             unsure = [f for f, s in zip(self.files, surveys, strict=True) if not s.grey]
             channels = 1 if all(map(pictures.is_grey, map(self._decode, unsure))) else 3
-        self.shape = (size, size, channels)
+        self.shape = (self.height, self.width, channels)
         self.members, self.corners = self._cut()
 
     def _choose_fit(self) -> Fit:
-        least = LARGE * self.size
-        if len(self.files) < FEW and all(min(size) >= least for size in self.sizes):
+        large = all(
+            width >= LARGE * self.width and height >= LARGE * self.height
+            for width, height in self.sizes
+        )
+        if len(self.files) < FEW and large:
             return "tile"
         aspects = [width / height for width, height in self.sizes]
         return "fit" if max(aspects) <= 1.02 * min(aspects) else "crop"
@@ -87,16 +95,16 @@ class ImageFiles:
             return np.arange(len(self.files)), np.zeros((len(self.files), 2), int)
         members, corners = [], []
         for number, (width, height) in enumerate(self.sizes):
-            across, down = width // self.size, height // self.size
+            across, down = width // self.width, height // self.height
             if not across or not down:
                 raise ZooError(
-                    f"{self.files[number]} is smaller than a tile of {self.size} pixels.",
+                    f"{self.files[number]} is smaller than a tile of {self._row_text()} pixels.",
                     received=f"{width}x{height}",
-                    do="Choose a smaller image_size, or let pictures be cropped.",
+                    do="Choose a smaller image_size, or image_fit=crop.",
                 )
             # The rest that fills no tile is shared between both edges.
-            x = (width - across * self.size) // 2 + self.size * np.arange(across)
-            y = (height - down * self.size) // 2 + self.size * np.arange(down)
+            x = (width - across * self.width) // 2 + self.width * np.arange(across)
+            y = (height - down * self.height) // 2 + self.height * np.arange(down)
             corners.append(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2))
             members.append(np.full(across * down, number))
         return np.concatenate(members), np.concatenate(corners)
@@ -127,10 +135,10 @@ class ImageFiles:
         return rows
 
     def _row(self, picture: Image.Image, corner: np.ndarray) -> np.ndarray:
-        box = (self.size, self.size)
+        box = (self.width, self.height)
         if self.fit == "tile":
             x, y = map(int, corner)
-            picture = picture.crop((x, y, x + self.size, y + self.size))
+            picture = picture.crop((x, y, x + self.width, y + self.height))
         elif self.fit == "crop":
             picture = ImageOps.fit(picture, box, Image.Resampling.BICUBIC)
         elif picture.size != box:
@@ -139,7 +147,7 @@ class ImageFiles:
 
     def _decode(self, file: Path) -> Image.Image:
         try:
-            return pictures.decode(file, self.white)
+            return pictures.decode(file, self.deep_white or 255.0)
         except pictures.UnreadablePicture:
             raise self._unreadable() from None
 
@@ -149,7 +157,7 @@ class ImageFiles:
         Raises:
             ZooError: If some cannot be decoded.
         """
-        self._guarded(lambda file: pictures.decode(file, self.white) and None, self.files)
+        self._guarded(lambda file: pictures.decode(file) and None, self.files)
 
     def _guarded(self, function: Callable, files: list[Path]) -> list:
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -189,7 +197,7 @@ class ImageFiles:
 
     def fingerprint(self) -> str:
         """Return a sha256 of names, sizes and times of the files and of how rows are cut."""
-        digest = hashlib.sha256(f"{self.shape} {self.fit} {self.white}".encode())
+        digest = hashlib.sha256(f"{self.shape} {self.fit} {self.deep_white}".encode())
         root = os.path.commonpath(self.files)  # the folder may have moved
         for number in np.unique(self.members):
             name, stat = os.path.relpath(self.files[number], root), self.files[number].stat()
@@ -198,20 +206,38 @@ class ImageFiles:
         digest.update(np.ascontiguousarray(self.corners, "<i8").tobytes())
         return digest.hexdigest()
 
+    def rule(self) -> PictureRule:
+        """Return what makes rows of other files in the same way."""
+        return PictureRule(self.fit, self.deep_white)
+
+    def names(self, folder: Path) -> list[str]:
+        """Name each row by its file, seen from a folder, and a tile also by its corner `@x,y`."""
+        files = [file.relative_to(folder).as_posix() for file in self.files]
+        if self.fit != "tile":
+            return [files[number] for number in self.members]
+        pairs = zip(self.members, self.corners, strict=True)
+        return [f"{files[number]}@{x},{y}" for number, (x, y) in pairs]
+
+    def _row_text(self) -> str:
+        return f"{self.width}x{self.height}"
+
     def note(self) -> str:
         """Say how many pictures there are, of which sizes, and what was done to them."""
         sizes = sorted(set(self.sizes), key=lambda s: (s[0] * s[1], s))
         small, large = (f"{width}x{height}" for width, height in (sizes[0], sizes[-1]))
         of = f"of {small}" if len(sizes) == 1 else f"of {len(sizes)} sizes, {small} to {large},"
-        row = f"{self.size}x{self.size}"
+        row = self._row_text()
         if self.fit == "tile":
             done = f"tiled into {len(self)} squares of {row}"
         elif self.fit == "crop":
             done = f"cropped to {row}: shorter side resized, centre kept"
-        elif sizes == [(self.size, self.size)]:
+        elif sizes == [(self.width, self.height)]:
             done = "fitted without resizing"
         else:
-            squeezed = any(width != height for width, height in sizes)
+            squeezed = any(
+                abs(width * self.height - height * self.width) > max(width, height)
+                for width, height in sizes
+            )
             done = f"fitted to {row}" + (" by resizing, which changes their aspect" * squeezed)
         one = len(self.files) == 1
         kind = "grey" if self.shape[-1] == 1 else "colour"

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from aezoo.data.rows import Store
+from aezoo.specs import PictureRule
 
 
 @dataclasses.dataclass
@@ -47,6 +48,7 @@ class Source:
         class_names: From label to name.
         notes: Sentences worth printing.
         complete: Whether its roles are dealt already, so that nothing more is split off.
+        pictures: How picture files became rows, None if there were none.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Source:
     class_names: dict[int, str] | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
     complete: bool = False
+    pictures: PictureRule | None = None
 
     def number(self) -> None:
         """Number the rows through all parts, so that no two rows share a position."""

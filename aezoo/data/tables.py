@@ -81,7 +81,7 @@ def _read_csv(path: Path, notes: list[str]) -> "pd.DataFrame":
             raise ZooError("The table is empty.", received=str(path), do="Give one with rows.")
         separator = max("\t;,", key=head.count) if any(s in head for s in "\t;,") else ","
         first = next(csv.reader([head], delimiter=separator))
-        header = None if all(map(_is_number, first)) else "infer"
+        header = None if all(map(is_number, first)) else "infer"
         if header is None:
             notes.append("The first line holds numbers only: columns are numbered from 0.")
         return pd.read_csv(path, sep=separator, header=header, encoding="utf-8-sig")
@@ -99,7 +99,8 @@ def _unreadable(path: Path, error: Exception) -> ZooError:
     )
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell of a table is a number."""
     try:
         float(text)
     except ValueError:

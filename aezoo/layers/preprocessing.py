@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from aezoo.errors import ZooError
+from aezoo.specs import PictureRule
 
 Scaling = Literal["identity", "unit", "standardize", "minmax"]
 
@@ -26,12 +27,17 @@ class Preprocessing:
         shift: Subtracted, in user units; one number, or one per feature.
         scale: Divided by, in user units; one number, or one per feature.
         binarize: Model units above it become 1, others 0; None keeps grey values.
+        white: The value of white in pictures, in user units: 255 in 8 bits, 1 in [0, 1]; None for
+            rows that are no pictures or hold other values.
+        pictures: How picture files became rows, None if rows came as arrays.
     """
 
     dtype: str = "float32"
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
     binarize: float | None = None
+    white: float | None = None
+    pictures: PictureRule | None = None
 
     @property
     def unit_scale(self) -> float | tuple[float, ...]:
@@ -73,6 +79,8 @@ class Preprocessing:
             shift=tuple(config["shift"]),
             scale=tuple(config["scale"]),
             binarize=config["binarize"],
+            white=config.get("white"),
+            pictures=PictureRule(**config["pictures"]) if config.get("pictures") else None,
         )
 
     @classmethod
@@ -92,9 +100,13 @@ class Preprocessing:
             ZooError: If all values are equal, so that there is nothing to learn.
         """
         dtype = "uint8" if rows.dtype == np.uint8 else "float32"
-        if scaling == "identity":
-            return cls(dtype=dtype, binarize=binarize)
         low, high = float(np.min(rows)), float(np.max(rows))
+        white = None
+        if rows.ndim == 4 and low >= 0 and high <= 255:
+            white = 1.0 if dtype == "float32" and high <= 1 else 255.0
+        kept = {"dtype": dtype, "binarize": binarize, "white": white}
+        if scaling == "identity":
+            return cls(**kept)
         if low == high:
             raise ZooError(
                 "The training rows are constant: every value is the same.",
@@ -103,7 +115,7 @@ class Preprocessing:
             )
         if scaling == "unit":
             top = 255.0 if dtype == "uint8" else 1.0
-            return cls(dtype=dtype, scale=(top,), binarize=binarize)
+            return cls(scale=(top,), **kept)
         flat = rows.reshape(-1, rows.shape[-1])
         if scaling == "standardize":
             shift = flat.mean(axis=0, dtype="float64")
@@ -112,9 +124,4 @@ class Preprocessing:
             shift = flat.min(axis=0).astype("float64")
             scale = flat.max(axis=0).astype("float64") - shift
         scale = np.where(scale > 1e-12 * np.maximum(1.0, np.abs(shift)), scale, 1.0)
-        return cls(
-            dtype=dtype,
-            shift=tuple(map(float, shift)),
-            scale=tuple(map(float, scale)),
-            binarize=binarize,
-        )
+        return cls(shift=tuple(map(float, shift)), scale=tuple(map(float, scale)), **kept)

@@ -8,14 +8,12 @@ padded inside and cropped back.
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 import keras
-from pydantic import Field
 
 from aezoo.autoencoder import Autoencoder
-
-Width = Annotated[int, Field(ge=1)]
+from aezoo.zoo_model import Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

@@ -13,9 +13,8 @@ from pydantic import Field
 
 from aezoo.autoencoder import Autoencoder
 from aezoo.layers.corruption import Corruption, Kind
-from aezoo.models.conv import Width, conv_decoder, conv_encoder
-
-EVALUATION_SEED = 0  # evaluation corrupts alike each time
+from aezoo.models.conv import conv_decoder, conv_encoder
+from aezoo.zoo_model import EVALUATION_SEED, Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

@@ -7,14 +7,12 @@ the sizes of `vallina_ae` are those of EvanstsaiTW's notebook AE_01_keras (784-1
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 import keras
-from pydantic import Field
 
 from aezoo.autoencoder import Autoencoder
-
-Width = Annotated[int, Field(ge=1)]
+from aezoo.zoo_model import Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

@@ -32,8 +32,7 @@ from aezoo.layers.lengths import (
 )
 from aezoo.layers.preprocessing import Preprocessing
 from aezoo.specs import TensorSpec
-
-Width = Annotated[int, Field(ge=1)]
+from aezoo.zoo_model import Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -67,7 +66,7 @@ class Seq2SeqAE(Autoencoder):
         TensorShape([2, 5, 2])
     """
 
-    modalities = ("series", "tokens")
+    modalities = ("series",)
 
     def __init__(
         self,
@@ -114,6 +113,11 @@ class Seq2SeqAE(Autoencoder):
             self.preprocessing = Preprocessing(dtype="int32")
 
     # ---- rows and lengths ----
+
+    @classmethod
+    def modalities_for(cls, arguments: dict) -> tuple[str, ...]:
+        """Return `tokens` for a model with a vocabulary, else `series`."""
+        return ("tokens",) if arguments.get("vocabulary") else cls.modalities
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -223,23 +227,21 @@ class Seq2SeqAE(Autoencoder):
         _check_whole(given.get("length"), f"{name}['length']", shortest, self.row_shape[0])
 
     def adapt(self, rows, scaling: str = "auto", binarize: float | None = None):
-        """Fit the preprocessing on the valid steps of training rows; tokens need none.
-
-        Args:
-            rows: Rows in user units, or a dict with their lengths.
-            scaling: See `Autoencoder.adapt`.
-            binarize: Threshold in model units.
-
-        Returns:
-            The same rows in model units.
-        """
-        if self.vocabulary:
-            return rows
+        """Fit the preprocessing as `ZooModel.adapt` does; rows may be a dict with their lengths."""
         if not isinstance(rows, dict):
             return super().adapt(rows, scaling, binarize)
-        series, length = self.split(rows)
-        super().adapt(series[np.asarray(valid_steps(length, self.row_shape[0]))], scaling, binarize)
-        return rows | {"series": np.asarray(self.preprocessing.apply(series))}
+        self.fit_preprocessing(rows, scaling, binarize)
+        converted = np.asarray(self.preprocessing.apply(rows[self.input_name]))
+        return rows | {self.input_name: converted}
+
+    def fit_preprocessing(self, rows, scaling: str = "auto", binarize: float | None = None):
+        """Fit the preprocessing on the valid steps of training rows; tokens need none."""
+        if self.vocabulary:
+            return
+        if isinstance(rows, dict):
+            rows, length = self.split(rows)
+            rows = rows[np.asarray(valid_steps(length, self.row_shape[0]))]  # (steps, C)
+        super().fit_preprocessing(rows, scaling, binarize)
 
     # ---- endpoints ----
 

@@ -17,10 +17,12 @@ import keras
 from keras import layers
 from pydantic import Field
 
+from aezoo import losses
+from aezoo.errors import ZooError
 from aezoo.models.conv import code_and_margins
 from aezoo.segmenter import Segmenter
+from aezoo.zoo_model import Width
 
-Width = Annotated[int, Field(ge=1)]
 Normalization = Literal["batch", "group", "none"]
 Upsampling = Literal["transposed", "nearest"]
 
@@ -40,6 +42,10 @@ class UNet(Segmenter):
         dropout: Share of the code's values dropped in training.
         activation: Of every convolution but the last.
         loss: What `build` compiles where the recipe names none.
+        label_smoothing: Of the cross-entropy in `loss`, see `aezoo.losses.PixelCrossEntropy`.
+
+    Raises:
+        ZooError: If `label_smoothing` is given for `dice`, which has none.
 
     Example:
         >>> model = UNet(input_shape=(27, 31, 3), filters=(4, 8, 16), classes=2)
@@ -59,10 +65,19 @@ class UNet(Segmenter):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         activation: str = "relu",
         loss: Literal["dice", "cross_entropy", "dice_cross_entropy"] = "dice_cross_entropy",
+        label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ):
+        if loss == "dice" and label_smoothing:
+            raise ZooError(
+                "The Dice loss has no label smoothing.",
+                received=label_smoothing,
+                do="Leave label_smoothing out, or choose dice_cross_entropy.",
+            )
         block = _Block(normalization, activation)
         encoder = unet_encoder(input_shape, filters, dropout, block)
         decoder = unet_decoder(input_shape, filters, classes, upsampling, block)
+        if label_smoothing:
+            loss = losses.get(loss, label_smoothing=label_smoothing)
         super().__init__(encoder, decoder, classes, loss)
         # The encoder's own layers, asked for every level at once.
         skips = [encoder.get_layer(f"skip_{level}").output for level in range(len(filters) - 1)]

@@ -20,10 +20,9 @@ from aezoo.autoencoder import Autoencoder
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.layers.sampling import GaussianSampling
 from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl
-from aezoo.models.conv import Width, conv_decoder, conv_encoder
+from aezoo.models.conv import conv_decoder, conv_encoder
 from aezoo.models.dense import dense_decoder
-
-EVALUATION_SEED = 0  # evaluation draws alike each time
+from aezoo.zoo_model import EVALUATION_SEED, Width
 
 Likelihood = Literal["bernoulli", "gaussian"]
 Scale = Annotated[float, Field(gt=0)]
