@@ -19,14 +19,14 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from aezoo import checkpoint, storage
+from aezoo import checkpoint, recipes, storage
 from aezoo.batches import evaluation_batches, plan_epoch, training_batches
 from aezoo.callbacks import HistoryFile, ProgressBar, StopOnNonFinite, overfitting
-from aezoo.config import DataSection, Entry, TrainSection, override, read_entry
-from aezoo.errors import ZooError, ZooWarning, closest_match
+from aezoo.config import Entry, TrainSection
+from aezoo.errors import ZooError, ZooWarning
 from aezoo.files import whole_file, write_text
 from aezoo.metrics import rises
-from aezoo.registry import build_entry, builder_of, checked_arguments, find
+from aezoo.registry import build_entry, builder_of, checked_arguments
 from aezoo.zoo_model import compile_for
 
 PROBE_ROWS = 33  # kept with the run for verification; the largest batch that verification tries
@@ -55,48 +55,6 @@ class Run:
     def __repr__(self) -> str:
         best = min(self.history, key=lambda row: row.get("val_loss", row["loss"]))
         return f"<run {self.directory}: {len(self.history)} epochs, best {best}>"
-
-
-def resolve(entry: str | Entry, overrides: dict[str, Any]) -> Entry:
-    """Merge overrides given by short or dotted names into an entry.
-
-    Args:
-        entry: A name, a path, or an entry.
-        overrides: `epochs=5` (of the recipe), `image_size=64` (of the data), `latent_dim=8` (of
-            the builder), or dotted such as `{"train.epochs": 5}`.
-
-    Raises:
-        ZooError: For a name that no section has.
-
-    Example:
-        >>> resolve("conv_ae", {"epochs": 5, "latent_dim": 8}).train.epochs
-        5
-    """
-    import inspect
-
-    found = find(entry)
-    arguments = list(inspect.signature(builder_of(found).__init__).parameters)[1:]
-    sections = {
-        "train": list(TrainSection.model_fields),
-        "data": list(DataSection.model_fields),
-        "args": arguments,
-    }
-    dotted = {}
-    for name, value in overrides.items():
-        homes = [section for section, names in sections.items() if name in names]
-        if "." in name:
-            dotted[name] = value
-        elif homes:
-            dotted[f"{homes[0]}.{name}"] = value
-        else:
-            known = [word for names in sections.values() for word in names]
-            raise ZooError(
-                "Nothing of this name can be overridden.",
-                received=name,
-                closest=closest_match(name, known),
-                do=f"Try one of: {', '.join(known)}.",
-            )
-    return override(found, dotted)
 
 
 def train(
@@ -133,10 +91,10 @@ def train(
     console = Console(file=sys.stderr, quiet=not verbose)
     state = None
     if resume is not None:
-        _refuse_with_resume(overrides, entry=entry, model=model, out=out)
+        before, resolved = recipes.for_resume(
+            Path(resume), overrides, entry=entry, model=model, out=out
+        )
         out = Path(resume)
-        before = _config_of(out)
-        resolved = resolve(before, overrides)
         if before.train.schedule == "cosine" and before.train.epochs != resolved.train.epochs:
             console.print(
                 f"The cosine schedule was made for {before.train.epochs} epochs and goes on as one "
@@ -149,9 +107,9 @@ def train(
     elif entry is None and model is None:
         raise ZooError("Which model?", do="Name a zoo entry: aezoo.train('conv_ae').")
     elif model is not None:
-        resolved = _resolve_for(model, entry, overrides)
+        resolved = recipes.for_model(model, entry, overrides)
     else:
-        resolved = resolve(entry, _defaults_for(entry, data) | overrides)
+        resolved = recipes.resolve(entry, recipes.for_data(entry, data) | overrides)
     checked_arguments(builder_of(resolved), resolved.args, resolved.name)
     dataset = _load_data(data, resolved)
     if resume is not None:
@@ -160,7 +118,7 @@ def train(
     section = dataset.section.model_copy(update=kept)  # with the actual source
     resolved = resolved.model_copy(update={"data": section})
     if model is None:
-        resolved = fit_to_data(resolved, dataset.train.shape)
+        resolved = recipes.for_rows(resolved, dataset.train.shape)
     out = _run_folder(out, resolved, exists=resume is not None)
 
     recipe = resolved.train
@@ -176,76 +134,6 @@ def train(
     if message := overfitting(run.history):
         warnings.warn(message, ZooWarning, stacklevel=2)
     return run
-
-
-def _refuse_with_resume(overrides: dict, **given) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise ZooError(
-                f"A resumed run has its {name} already.",
-                received=getattr(value, "name", str(value)),
-                do="Leave it out, or start a new run.",
-            )
-    for name in overrides:
-        if name.rpartition(".")[2] not in ("epochs", "patience"):
-            raise ZooError(
-                "A resumed run keeps its recipe; only epochs and patience can change.",
-                received=name,
-                do="To change more, start a new run from its weights: aezoo train --from RUN.",
-            )
-
-
-def _config_of(run: Path) -> Entry:
-    config = run / "config.yaml"
-    if not config.is_file():
-        raise ZooError(
-            "This is no run folder: it has no config.yaml.",
-            received=str(run),
-            do="Give the folder that `aezoo train` wrote.",
-        )
-    return read_entry(config)
-
-
-def _resolve_for(model, entry: str | Entry | None, overrides: dict) -> Entry:
-    """Return the recipe to fine-tune a model by; its architecture is what it is."""
-    own = model.entry
-    base = find(entry) if entry is not None else own
-    if base is None:
-        raise ZooError(
-            "The model does not say which entry it was built from.",
-            do="Name one for its recipe: aezoo.train('conv_ae', model=model, ...).",
-        )
-    resolved = resolve(base, overrides)
-    if own is not None and builder_of(base) is not type(model):
-        raise ZooError(
-            f"The model is a {own.name}, not a {base.name}.",
-            do=f"Leave the name out, or write {own.name}.",
-        )
-    if resolved.args != base.args:
-        raise ZooError(
-            "The architecture of a trained model cannot be overridden.",
-            received={k: v for k, v in resolved.args.items() if base.args.get(k) != v},
-            do="Leave it out, or train a new model.",
-        )
-    resolved = resolved.model_copy(update={"args": dict(model.arguments)})
-    return override(resolved, _size_of_pictures(model, resolved.data))
-
-
-def _size_of_pictures(model, section: DataSection) -> dict[str, int]:
-    """Return the settings that bring pictures to the shape of a model, where they are free."""
-    if len(model.input_shape) != 3 or section.image_size or section.channels:
-        return {}
-    height, width, channels = model.input_shape
-    if height != width or channels not in (1, 3):
-        return {}
-    return {"data.image_size": height, "data.channels": channels}
-
-
-def _defaults_for(entry: str | Entry, data: Any) -> dict[str, Any]:
-    """Return overrides that take back what an entry says about its own data only."""
-    if data is None or (isinstance(data, str) and data == find(entry).data.source):
-        return {}
-    return {"data.train_classes": None, "data.window": None, "data.stride": None}
 
 
 def _load_data(data, entry: Entry):
@@ -278,13 +166,6 @@ def _check_same_rows(dataset, run: Path) -> None:
                 do="Resume with the same data, or start a new run from the model: "
                 "aezoo.train(model=aezoo.load(run), data=...).",
             )
-
-
-def fit_to_data(entry: Entry, shape: tuple[int, ...]) -> Entry:
-    """Return the entry with the `input_shape` of the rows."""
-    if tuple(entry.args.get("input_shape", ())) == tuple(shape):
-        return entry
-    return entry.model_copy(update={"args": entry.args | {"input_shape": tuple(shape)}})
 
 
 def _run_folder(out: str | Path | None, entry: Entry, *, exists: bool) -> Path:
@@ -327,20 +208,8 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
             one = rows.take(np.arange(1)).array()
             model.target_of(model.preprocessing.apply(one))  # raises where it needs targets
         model.check_targets(None, rows.targets, f"the target of {role}")
-    _check_monitor(entry.train, model)
+    recipes.check_monitor(entry.train, model)
     return model
-
-
-def _check_monitor(recipe: TrainSection, model) -> None:
-    watched = (*model.loss_terms, *recipe.metrics)
-    known = [f"val_{name}" for name in watched] + list(watched)
-    if recipe.monitor not in known:
-        raise ZooError(
-            "train.monitor names nothing that this model logs.",
-            received=recipe.monitor,
-            closest=closest_match(recipe.monitor, known),
-            do=f"Use one of {', '.join(known)}; further metrics by train.metrics.",
-        )
 
 
 def _sample(rows) -> np.ndarray:

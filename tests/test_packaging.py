@@ -21,7 +21,7 @@ layers =
     aezoo.checks
     aezoo.export
     aezoo.training
-    aezoo.calibration | aezoo.storage | aezoo.data | aezoo.figures
+    aezoo.recipes | aezoo.calibration | aezoo.storage | aezoo.data | aezoo.figures
     aezoo.models
     aezoo.autoencoder | aezoo.segmenter
     aezoo.zoo_model

@@ -22,8 +22,8 @@ from aezoo.batches import plan_epoch, training_batches
 from aezoo.callbacks import ProgressBar, overfitting
 from aezoo.data.rows import TrainRows
 from aezoo.errors import ZooError, ZooWarning
+from aezoo.recipes import resolve
 from aezoo.specs import PictureRule
-from aezoo.training import resolve
 
 SMALL = {"input_shape": (6,), "hidden": (5,), "latent_dim": 2, "output_activation": "linear"}
 
