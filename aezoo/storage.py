@@ -1,5 +1,6 @@
 """Models to disk and back: `.keras` files, run folders and bundles."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def load(path: str | Path) -> keras.Model:
         The compiled model, with its preprocessing, calibration and probe rows.
 
     Raises:
-        ZooError: If there is no model at this path.
+        ZooError: If there is no model at this path, or a bundle's was changed after the export.
     """
     import aezoo.models  # noqa: F401  registers every class
 
@@ -67,6 +68,8 @@ def load(path: str | Path) -> keras.Model:
             received=str(path),
             do="Give a run folder, a bundle or a .keras file.",
         )
+    if path.is_dir() and (path / "manifest.json").is_file():
+        _check_unchanged(path)
     _import_builder(file.parent)
     try:
         model = keras.models.load_model(file)
@@ -81,6 +84,27 @@ def load(path: str | Path) -> keras.Model:
     if metrics.is_file():
         model.metrics_measured = json.loads(metrics.read_text(encoding="utf-8"))
     return model
+
+
+def _check_unchanged(bundle: Path) -> None:
+    """Refuse a bundle whose `model.keras` is not the one that its manifest lists."""
+    try:
+        manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+        listed = manifest["files"]["model.keras"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ZooError(
+            "The bundle's manifest cannot be read, or does not list model.keras.",
+            received=str(bundle),
+            do="Export again, or fetch the bundle again.",
+        ) from None
+    with (bundle / "model.keras").open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != listed:
+        raise ZooError(
+            "model.keras was changed after the export.",
+            received=str(bundle),
+            do="Export again, or fetch the bundle again.",
+        )
 
 
 def _import_builder(folder: Path) -> None:

@@ -115,8 +115,9 @@ def main() -> None:
     """Fill in the rows that are missing and print them all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=sorted({recipe.entry for recipe in RECIPES}))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     arguments = parser.parse_args()
-    for seed in SEEDS:
+    for seed in arguments.seeds:
         for recipe in RECIPES:
             done = {(row["entry"], row["recipe"], int(row["seed"])) for row in rows_so_far()}
             wanted = arguments.only in (None, recipe.entry)

@@ -36,7 +36,7 @@ RECIPE = {
     "args.loss": "cross_entropy",
     "label_smoothing": 0.2,
     "normalization": "none",
-    "filters": (32, 64),
+    "filters": (16, 32),
     "augment": ("flip_horizontal", "flip_vertical", "shift"),
     "epochs": 270,
     "batch_size": 2,

@@ -199,6 +199,17 @@ def test_one_flipped_byte_in_any_file_is_refused(exported, bundle):
     aezoo.verify_bundle(bundle)
 
 
+def test_a_model_changed_after_the_export_is_not_loaded(bundle):
+    aezoo.load(bundle)
+    with (bundle / "model.keras").open("ab") as file:
+        file.write(b" ")  # a zip archive would still open
+    with pytest.raises(ZooError, match=r"model\.keras was changed after the export"):
+        aezoo.load(bundle)
+    (bundle / "manifest.json").write_text("{}")
+    with pytest.raises(ZooError, match="does not list"):
+        aezoo.load(bundle)
+
+
 def test_a_graph_changed_after_the_export_answers_nothing(bundle):
     path = bundle / "onnx" / "score.onnx"
     path.write_bytes(path.read_bytes() + b"\0")
