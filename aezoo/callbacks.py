@@ -135,7 +135,7 @@ class ProgressBar(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock."""
         self._epoch = epoch
-        self._started = self._shown = time.perf_counter()
+        self._started = self._trained = self._shown = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
         """Move the bar within the epoch."""
@@ -143,13 +143,14 @@ class ProgressBar(keras.callbacks.Callback):
         if not self._bar or self._trained - self._shown < _REDRAW:
             return
         self._shown = self._trained
-        done = (batch + 1) / self.params["steps"]
+        steps = self.params.get("steps")  # unknown for a generator
+        done = min(1.0, (batch + 1) / steps) if steps else 0.0
         text = f"{done:.0%} of epoch {self._epoch + 1}  loss {float(logs['loss']):.4g}"
         self._bar.update(self._task, completed=self._epoch + done, terms=text)
 
     def on_epoch_end(self, epoch, logs=None):
         """Show the epoch."""
-        rate = self.rows / (self._trained - self._started)
+        rate = self.rows / max(1e-9, self._trained - self._started)
         logs = logs or {}
         shown = [n for n in logs if n == "val_loss" or not n.startswith(("val_", "learning"))]
         if sum(name.endswith("loss") and name != "val_loss" for name in shown) == 2:

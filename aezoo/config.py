@@ -17,6 +17,7 @@ from aezoo.errors import ZooError, closest_match
 from aezoo.yaml_text import parse_yaml
 
 SCHEMA_VERSION = 1
+SMALLEST_SIZE = 4  # pixels of a picture's side
 
 Task = Literal["reconstruction", "denoising", "generation", "segmentation"]
 Modality = Literal["image", "features", "series", "tokens"]
@@ -33,7 +34,7 @@ class DataSection(Section):
     """Where rows come from and how they are split and scaled."""
 
     source: str = "sample"
-    image_size: int | None = pydantic.Field(default=None, ge=4)
+    image_size: int | None = pydantic.Field(default=None, ge=SMALLEST_SIZE)
     image_fit: Literal["fit", "crop", "tile"] | None = None
     channels: Literal[1, 3] | None = None
     binarize: float | None = pydantic.Field(default=None, gt=0, lt=1)

@@ -4,7 +4,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from aezoo.config import DataSection, Entry, TrainSection, override, read_entry
+from aezoo.config import SMALLEST_SIZE, DataSection, Entry, TrainSection, override, read_entry
+from aezoo.data.pictures import is_picture
 from aezoo.errors import ZooError, closest_match
 from aezoo.registry import builder_of, find
 
@@ -63,13 +64,14 @@ def for_rows(entry: Entry, shape: tuple[int, ...]) -> Entry:
     return entry.model_copy(update={"args": entry.args | {"input_shape": tuple(shape)}})
 
 
-def for_model(model, entry: str | Entry | None, overrides: dict) -> Entry:
+def for_model(model, entry: str | Entry | None, overrides: dict, data: Any = None) -> Entry:
     """Return the entry to fine-tune a model by; its architecture is what it is.
 
     Args:
         model: A model of the zoo.
         entry: Whose recipe to take; None takes the model's own.
         overrides: As for `resolve`, but of the builder.
+        data: What it will be trained on; picture files are brought to the model's shape.
 
     Raises:
         ZooError: If there is no recipe, it is another builder's, or an override would change the
@@ -95,17 +97,22 @@ def for_model(model, entry: str | Entry | None, overrides: dict) -> Entry:
             do="Leave it out, or train a new model.",
         )
     resolved = resolved.model_copy(update={"args": dict(model.arguments)})
-    return override(resolved, _size_of_pictures(model, resolved.data))
+    return override(resolved, _size_of_pictures(model, data, resolved.data))
 
 
-def _size_of_pictures(model, section: DataSection) -> dict[str, int]:
-    """Return the settings that bring pictures to the shape of a model, where they are free."""
-    if len(model.input_shape) != 3 or section.image_size or section.channels:
+def _size_of_pictures(model, data: Any, section: DataSection) -> dict[str, int]:
+    """Return the settings, where they are free, that bring picture files to a model's shape."""
+    source = section.source if data is None else data
+    files = isinstance(source, str | Path) and (Path(source).is_dir() or is_picture(Path(source)))
+    height, width, channels = (*model.input_shape, 0, 0)[:3]
+    if not files or len(model.input_shape) != 3:
         return {}
-    height, width, channels = model.input_shape
-    if height != width or channels not in (1, 3):
-        return {}
-    return {"data.image_size": height, "data.channels": channels}
+    wanted = {}
+    if height == width and height >= SMALLEST_SIZE and section.image_size is None:
+        wanted["data.image_size"] = height
+    if channels in (1, 3) and section.channels is None:
+        wanted["data.channels"] = channels
+    return wanted
 
 
 def for_resume(run: Path, overrides: dict[str, Any], **given) -> tuple[Entry, Entry]:

@@ -44,6 +44,7 @@ class Run:
         history: One dict per epoch: `epoch`, `loss`, `val_loss` and the other terms.
         data: The data set, its roles apart.
         metrics: Loss terms of the best weights on validation and test rows.
+        monitor: What the best epoch was chosen by.
     """
 
     model: keras.Model
@@ -51,9 +52,11 @@ class Run:
     history: list[dict]
     data: Any
     metrics: dict[str, dict[str, float]]
+    monitor: str = "val_loss"
 
     def __repr__(self) -> str:
-        best = min(self.history, key=lambda row: row.get("val_loss", row["loss"]))
+        choose = max if rises(self.monitor.removeprefix("val_")) else min
+        best = choose(self.history, key=lambda row: row.get(self.monitor, row["loss"]))
         return f"<run {self.directory}: {len(self.history)} epochs, best {best}>"
 
 
@@ -107,7 +110,7 @@ def train(
     elif entry is None and model is None:
         raise ZooError("Which model?", do="Name a zoo entry: aezoo.train('conv_ae').")
     elif model is not None:
-        resolved = recipes.for_model(model, entry, overrides)
+        resolved = recipes.for_model(model, entry, overrides, data)
     else:
         resolved = recipes.resolve(entry, recipes.for_data(entry, data) | overrides)
     checked_arguments(builder_of(resolved), resolved.args, resolved.name)
@@ -193,8 +196,10 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
             raise ZooError(
                 f"The rows do not have the shape that {model.name} takes.",
                 received=dataset.train.shape,
-                do=f"Load them as {model.input_shape}, for pictures with --image-size.",
+                do=f"Load them as {model.input_shape}, pictures with data.image_size and "
+                "data.channels.",
             )
+        _take_unit(model, dataset)
         compile_for(model, entry.train)
     else:
         model = build_entry(entry, seed=entry.train.seed)
@@ -207,9 +212,27 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
         if rows.targets is None:
             one = rows.take(np.arange(1)).array()
             model.target_of(model.preprocessing.apply(one))  # raises where it needs targets
+        if rows.dtype == np.int32:
+            model.check_rows(rows.array(), f"x of {role}")  # an unknown id would end in TensorFlow
         model.check_targets(None, rows.targets, f"the target of {role}")
     recipes.check_monitor(entry.train, model)
     return model
+
+
+def _take_unit(model, dataset) -> None:
+    """Let a model of pictures in [0, 1] take 8-bit ones; refuse any other change of unit."""
+    p = model.preprocessing
+    eight_bits = dataset.train.dtype == np.uint8
+    if eight_bits == (p.dtype == "uint8") or p.dtype == "int32":
+        return
+    if not eight_bits or p.white is None:
+        raise ZooError(
+            f"The rows are not in the unit that {model.name} takes.",
+            received=str(dataset.train.dtype),
+            do=f"Give them as {p.dtype}, in the values that it was trained on.",
+        )
+    model.preprocessing = p.of_8_bits()
+    dataset.notes.append(f"The model took pictures up to {p.white:g}; these go up to 255.")
 
 
 def _sample(rows) -> np.ndarray:
@@ -278,8 +301,12 @@ def _steps_per_call(model, recipe: TrainSection) -> int | None:
     return 1 if recurrent else None  # more steps per call do not help a loop over time
 
 
+def _monitor(recipe: TrainSection, dataset) -> str:
+    return recipe.monitor if dataset.validation else recipe.monitor.removeprefix("val_")
+
+
 def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) -> list:
-    monitor = recipe.monitor if dataset.validation else recipe.monitor.removeprefix("val_")
+    monitor = _monitor(recipe, dataset)
     mode = "max" if rises(monitor.removeprefix("val_")) else "min"
     early = keras.callbacks.EarlyStopping(
         monitor, patience=recipe.patience or recipe.epochs, mode=mode, restore_best_weights=True
@@ -367,4 +394,4 @@ def _finish(model, entry: Entry, dataset, out: Path, history: list[dict]) -> Run
     figures.loss_curves(history, out / "figures" / "loss.png")
     shown = dataset.test or dataset.validation or dataset.train
     figures.of_model(model, shown, out / "figures", dataset.class_names)
-    return Run(model, out, history, dataset, metrics)
+    return Run(model, out, history, dataset, metrics, _monitor(entry.train, dataset))

@@ -130,6 +130,10 @@ class ZooModel(keras.Model):
         """Return targets of a data set as the loss takes them; labels need no change."""
         return y
 
+    def loss_of(self, name: str | keras.losses.Loss) -> keras.losses.Loss:
+        """Return the loss that a recipe means by this name."""
+        return losses.get(name)
+
     def metric(self, name: str):
         """Return the metric that a recipe means by this name."""
         return metrics.get(name)
@@ -177,7 +181,7 @@ class ZooModel(keras.Model):
     def fit(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.fit`; `y` may be missing if `target_of` knows it; bad rows are refused."""
         self._check_pair(x, y)
-        _check_weight(x, y, kwargs)
+        _check_weight(keras.Model.fit, x, y, args, kwargs)
         self.calibration = self.metrics_measured = None  # they were of other weights
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, tuple):
@@ -187,7 +191,7 @@ class ZooModel(keras.Model):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate`; `y` may be left out where `target_of` knows it."""
         self._check_pair(x, y)
-        _check_weight(x, y, kwargs)
+        _check_weight(keras.Model.evaluate, x, y, args, kwargs)
         return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
@@ -427,9 +431,11 @@ class ZooModel(keras.Model):
         return model
 
 
-def _check_weight(x, y, options: dict) -> None:
+def _check_weight(method, x, y, args: tuple, kwargs: dict) -> None:
     """Refuse weights that Keras would drop without a word."""
-    if y is None and isinstance(x, np.ndarray) and options.get("sample_weight") is not None:
+    given = inspect.signature(method).bind_partial(None, x, y, *args, **kwargs).arguments
+    in_hand = isinstance(x, np.ndarray | dict) or keras.ops.is_tensor(x)
+    if y is None and in_hand and given.get("sample_weight") is not None:
         raise ZooError(
             "sample_weight counts only where y is given.",
             received="y=None",
@@ -458,7 +464,7 @@ def compile_for(model: ZooModel, recipe: TrainSection) -> None:
             optimizer = keras.optimizers.RMSprop(rate, **shared)
     model.compile(
         optimizer=optimizer,
-        loss=losses.get(recipe.loss or model.default_loss),
+        loss=model.loss_of(recipe.loss or model.default_loss),
         metrics=[model.metric(name) for name in recipe.metrics],
         jit_compile=recipe.jit,
         steps_per_execution=recipe.steps_per_execution or 1,

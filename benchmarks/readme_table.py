@@ -75,8 +75,8 @@ def _unet() -> list[str]:
 
     tissues = ("grey matter", "white matter", "CSF")
     rule = next(row["method"] for row in rows if row["method"] != "unet")
-    ours = ", ".join(f"{t} {sum(v) / len(v):.3f}" for t in tissues if (v := dice("unet", t)))
-    theirs = ", ".join(f"{dice(rule, t)[0]:.3f}" for t in tissues)
+    ours = ", ".join(f"{t} {sum(v) / len(v):.4f}" for t in tissues if (v := dice("unet", t)))
+    theirs = ", ".join(f"{dice(rule, t)[0]:.4f}" for t in tissues)
     seeds = len(dice("unet", "CSF"))
     return [
         f"| `unet`, brain slices, test Dice, mean of {seeds} seeds | {ours} "

@@ -1,6 +1,6 @@
 """Segment the brain slices with `unet`, beside the rule that looks at one pixel's intensity.
 
-    python benchmarks/unet_brain_mri.py [--seeds 3] [--jobs 1]      (AEZOO_DATA names the data)
+    python benchmarks/unet_brain_mri.py [--seeds 3] [--jobs 1]
 
 Trains on slices up to 35, keeps the best epoch on slices 36 to 41, and measures Dice and IoU pooled
 over slices 49 and above, once per seed. Writes results/unet_brain_mri.csv and

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aezoo.data import pictures
+from aezoo.data.folders import list_files
 from aezoo.data.image_files import ImageFiles
 from aezoo.data.tables import LABEL_COLUMNS, is_number
 from aezoo.errors import ZooError, closest_match
@@ -174,8 +175,8 @@ def _pictures(bundle: Bundle, spec: EndpointSpec, path: Path):
     """Answer picture files, made rows as in training: names, answers, and what was done."""
     tensor = spec.inputs[0]
     preprocessing = bundle.manifest.preprocessing
-    white = preprocessing.get("white")
-    if len(tensor.shape) != 3 or tensor.shape[-1] not in (1, 3) or white is None:
+    white = preprocessing.get("white", 255.0 if tensor.dtype == "uint8" else None)
+    if tensor.name != "image" or tensor.shape[-1] not in (1, 3) or white is None:
         raise ZooError(
             f"Endpoint {spec.name!r} takes no pictures.",
             received=str(path),
@@ -183,7 +184,7 @@ def _pictures(bundle: Bundle, spec: EndpointSpec, path: Path):
         )
     files = [path]
     if path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.is_file() and pictures.is_picture(f))
+        files, _ = list_files(path)
     if not files:
         raise ZooError("The folder holds no picture.", received=str(path), do=pictures.FORMAT_NAMES)
     rule = PictureRule(**preprocessing.get("pictures") or {})

@@ -66,7 +66,8 @@ def test_pictures_become_rows_as_those_of_the_training_did(fit, deep, rng, tmp_p
         folder,
         out=tmp_path / "run",
         epochs=1,
-        hidden=(4,),
+        hidden=(16,),
+        latent_activation="linear",  # of several values, whatever one epoch did
         image_size=8,
         image_fit=fit,
         validation=0,
@@ -77,6 +78,7 @@ def test_pictures_become_rows_as_those_of_the_training_did(fit, deep, rng, tmp_p
     rows = np.concatenate([rows.array() for rows in run.data.roles().values()])
     order = np.argsort(np.concatenate([rows.index for rows in run.data.roles().values()]))
     expected = bundle.predict("encode", image=rows[order])["latent"]
+    assert len(np.unique(expected, axis=0)) == len(expected)
     np.testing.assert_array_equal(done.answers["latent"], expected)
     assert len(done.names) == {"fit": 4, "crop": 4, "tile": 24}[fit]
     assert done.names[1] == {"fit": "1.png", "crop": "1.png", "tile": "0.png@9,2"}[fit]
@@ -86,17 +88,43 @@ def test_pictures_become_rows_as_those_of_the_training_did(fit, deep, rng, tmp_p
         dim = predict_file(tmp_path / "bundle", tmp_path / "dim.png", "encode")
         one = bundle.predict("encode", image=np.full((1, 8, 8, 1), 16, "uint8"))  # 255 / 4095
         np.testing.assert_array_equal(dim.answers["latent"][:1], one["latent"])
+        brighter = bundle.predict("encode", image=np.full((1, 8, 8, 1), 255, "uint8"))
+        assert np.abs(brighter["latent"] - one["latent"]).max() > 1e-3
+        Image.fromarray(np.full((20, 26), 5000, "uint16")).save(tmp_path / "deep.png")
+        with pytest.raises(ZooError, match="deeper than those that the model was trained on"):
+            predict_file(tmp_path / "bundle", tmp_path / "deep.png", "encode")
 
 
 @pytest.mark.parametrize(("top", "scaling"), [(1, "unit"), (1, "standardize"), (255, "minmax")])
 def test_a_model_of_float_pictures_gets_them_in_its_own_unit(top, scaling, rng, tmp_path):
-    model = aezoo.build("vallina_ae", input_shape=(6, 4, 3), hidden=(8,), latent_dim=3, seed=0)
+    model = aezoo.build(
+        "vallina_ae",
+        input_shape=(6, 4, 3),
+        hidden=(8,),
+        latent_dim=3,
+        latent_activation="linear",
+        seed=0,
+    )
     model.adapt(rng.uniform(0, top, (9, 6, 4, 3)).astype("float32"), scaling=scaling)
     aezoo.export_bundle(model, tmp_path / "bundle")
     row = saved_picture(tmp_path / "one.png", rng)
     done = predict_file(tmp_path / "bundle", tmp_path / "one.png", "encode")
     expected = model.endpoint("encode")(image=row[None] * np.float32(top / 255))["latent"]
+    assert np.abs(expected).max() > 1e-2
     np.testing.assert_allclose(done.answers["latent"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_codes_are_no_pictures_and_hidden_files_are_none(rng, tmp_path):
+    model = aezoo.build("conv_ae", input_shape=(8, 8, 3), filters=(2, 3), seed=0)
+    model.adapt(rng.integers(0, 256, (9, 8, 8, 3), dtype="uint8"))
+    aezoo.export_bundle(model, tmp_path / "bundle")
+    (tmp_path / "photos").mkdir()
+    saved_picture(tmp_path / "photos" / "one.png", rng, 8, 8)
+    (tmp_path / "photos" / "._one.png").write_bytes(b"left by another system")
+    done = predict_file(tmp_path / "bundle", tmp_path / "photos", "encode")
+    assert done.names == ["one.png"] and "fitted without resizing" in done.notes[0]
+    with pytest.raises(ZooError, match="Endpoint 'decode' takes no pictures"):
+        predict_file(tmp_path / "bundle", tmp_path / "photos", "decode")
 
 
 def test_a_model_of_other_values_takes_no_pictures(rng, tmp_path):

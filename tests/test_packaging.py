@@ -21,7 +21,8 @@ layers =
     aezoo.checks
     aezoo.export
     aezoo.training
-    aezoo.recipes | aezoo.calibration | aezoo.storage | aezoo.data | aezoo.figures
+    aezoo.recipes
+    aezoo.calibration | aezoo.storage | aezoo.data | aezoo.figures
     aezoo.models
     aezoo.autoencoder | aezoo.segmenter
     aezoo.zoo_model

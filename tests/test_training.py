@@ -1,6 +1,7 @@
 """Training: the loop, its files, resuming bit for bit, and what stops it."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -274,6 +275,24 @@ def test_fine_tuning_brings_pictures_to_the_models_size(rng, tmp_path):
     assert tuned.data.train.shape == first.model.input_shape
     assert tuned.model.preprocessing.pictures == PictureRule("tile")
     assert tuned.model.preprocessing.scale == first.model.preprocessing.scale
+    with pytest.raises(ZooError, match="not in the unit"):
+        aezoo.train(
+            data=rng.uniform(size=(20, 12, 12, 1)).astype("float32"),
+            model=tuned.model,
+            out=tmp_path / "other",
+            verbose=False,
+        )
+
+
+def test_a_model_of_pictures_in_0_to_1_is_tuned_on_8_bit_ones_in_their_unit(rng, tmp_path):
+    pictures = rng.integers(0, 256, (20, 12, 12, 1), np.uint8)
+    model = aezoo.build("conv_ae", input_shape=(12, 12, 1), filters=(2, 2), seed=0)
+    model.adapt((pictures / 255).astype("float32"))
+    model.preprocessing = dataclasses.replace(model.preprocessing, shift=(0.25,), scale=(0.5,))
+    before = np.asarray(model.preprocessing.apply((pictures / 255).astype("float32")))
+    run = aezoo.train(data=pictures, model=model, out=tmp_path / "run", epochs=1, verbose=False)
+    assert run.model.preprocessing.dtype == "uint8"
+    np.testing.assert_allclose(run.model.preprocessing.apply(pictures), before, atol=1e-6)
 
 
 def test_overrides_reach_recipe_data_and_builder():
@@ -414,6 +433,7 @@ def test_a_metric_that_rises_keeps_its_highest_epoch(rng, tmp_path):
     highest = max(row["val_dice"] for row in run.history)
     assert len({row["val_dice"] for row in run.history}) > 1
     assert run.metrics["validation"]["dice"] == pytest.approx(highest, abs=1e-6)
+    assert f"'val_dice': {highest}" in repr(run)
 
 
 def test_a_monitor_that_nothing_logs_is_refused_before_training(rows, tmp_path):
@@ -432,8 +452,33 @@ def test_the_bar_counts_training_time_only():
     bar.on_train_batch_end(9)
     time.sleep(0.3)  # ... and then validation
     bar.on_epoch_end(0, {"loss": 0.25, "val_loss": 0.5})
+    assert bar._bar is None
     rate = int(console.file.getvalue().split("val_loss 0.5")[1].split()[0].replace(",", ""))
     assert 1600 < rate <= 2000
+
+
+def test_the_bar_moves_within_an_epoch_on_a_terminal():
+    screen = Console(file=io.StringIO(), width=120, force_terminal=True)
+    bar = ProgressBar(2, rows=70, console=screen)
+    bar.set_params({"steps": 7})
+    bar.on_train_begin()
+    bar.on_epoch_begin(0)
+    bar._shown -= 1  # the last look is long ago
+    bar.on_train_batch_end(3, {"loss": 0.5})
+    assert bar._bar.tasks[0].completed == pytest.approx(4 / 7)
+    assert bar._bar.tasks[0].fields["terms"] == "57% of epoch 1  loss 0.5"
+    bar._shown -= 1
+    bar.on_train_batch_end(8, {"loss": 0.4})  # three steps a call overshoot seven
+    assert bar._bar.tasks[0].completed == 1
+    bar.on_epoch_end(0, {"loss": 0.25})
+    bar.close()
+
+
+def test_an_unknown_token_is_refused_before_training(rng, tmp_path):
+    words = rng.integers(1, 12, (60, 5))
+    with pytest.raises(ZooError) as error:
+        aezoo.train("seq2seq_ae", words, out=tmp_path / "run", vocabulary=9, verbose=False)
+    assert "x of train" in str(error.value)
 
 
 def test_tokens_train_where_a_vocabulary_is_given(rng, tmp_path):
@@ -471,4 +516,6 @@ def test_weights_that_keras_would_drop_are_refused(rows):
     with pytest.raises(ZooError, match="sample_weight counts only where y is given"):
         model.fit(rows, sample_weight=np.ones(len(rows)), verbose=0)
     with pytest.raises(ZooError, match="fit\\(x, x, sample_weight"):
-        model.evaluate(rows, sample_weight=np.ones(len(rows)), verbose=0)
+        model.evaluate(rows, None, None, 0, np.ones(len(rows)))
+    with pytest.raises(ZooError, match="sample_weight"):
+        model.fit(tf.constant(rows), sample_weight=np.ones(len(rows)), verbose=0)

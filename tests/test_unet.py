@@ -13,6 +13,8 @@ import aezoo
 from aezoo import losses
 from aezoo.errors import ZooError
 from aezoo.models.unet import UNet
+from aezoo.recipes import resolve
+from aezoo.registry import build_entry
 
 TINY = {"input_shape": (12, 12, 1), "classes": 3, "filters": (4, 8)}
 
@@ -97,8 +99,11 @@ def test_a_unet_smooths_labels_and_keeps_doing_so_once_saved(tmp_path, blobs):
     loaded = aezoo.load(tmp_path / "model.keras")
     measured = loaded.evaluate(x, masks, verbose=0, return_dict=True)
     assert measured["loss"] == pytest.approx(expected, rel=1e-4)
-    with pytest.raises(ZooError, match="no label smoothing"):
-        aezoo.build("unet", **TINY, loss="dice", label_smoothing=0.1)
+    by_recipe = losses.get("cross_entropy", label_smoothing=0.3)
+    assert smooth.loss_of("cross_entropy").get_config() == by_recipe.get_config()
+    for refused in ({"args.loss": "dice"}, {"train.loss": "dice"}):
+        with pytest.raises(ZooError, match="no label smoothing"):
+            build_entry(resolve("unet", {**TINY, "label_smoothing": 0.1, **refused}))
 
 
 def test_binary_losses_are_those_of_the_foreground():

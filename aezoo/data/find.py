@@ -27,11 +27,12 @@ def read(source: Any, section: DataSection, taken: tuple[str, ...], memory_limit
             found.notes.append(f"{source} is the data set; write ./{source} for the path.")
     elif isinstance(source, str | Path):
         found = _from_path(Path(source).expanduser(), section, taken, memory_limit)
-        found.origin = str(Path(found.origin).resolve())  # to resume from any folder
     elif type(source).__name__ == "DataFrame":
         found = tables.from_frame(source)
     else:
         found = arrays.from_arrays(_pairs(source, section), taken)
+    if section.image_fit is not None and found.pictures is None:
+        found.notes.append("data.image_fit is for picture files; these rows came as an array.")
     if section.window is not None and found.modality != "features":
         raise ZooError(
             "data.window cuts a table of time steps into windows; this is no such table.",

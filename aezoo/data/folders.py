@@ -36,7 +36,7 @@ def from_folder(path: Path, section: DataSection, memory_limit: int) -> Source:
             that cannot be decoded.
     """
     root = path if path.is_dir() else path.parent
-    files, others = _list(path) if path.is_dir() else ([path], [])
+    files, others = list_files(path) if path.is_dir() else ([path], [])
     if not files:
         raise _no_pictures(path, others)
     images = ImageFiles(
@@ -50,7 +50,8 @@ def from_folder(path: Path, section: DataSection, memory_limit: int) -> Source:
             "There is one picture only; training needs at least 2 rows.",
             received=str(files[0]),
             do="Give more pictures, or one so large that it can be cut into tiles "
-            f"(image_size={images.width} needs {4 * images.width} pixels each way).",
+            f"(image_size={images.width} needs {4 * images.width} pixels each way) with "
+            "image_fit=tile.",
         )
     notes = [images.note()]
     if images.with_frames:
@@ -71,7 +72,7 @@ def from_folder(path: Path, section: DataSection, memory_limit: int) -> Source:
     return Source(name, str(path), parts, "image", names, notes, pictures=images.rule())
 
 
-def _list(folder: Path) -> tuple[list[Path], list[Path]]:
+def list_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the pictures and the other files below a folder, hidden ones left out, sorted."""
     found = []
     for directory, subfolders, names in os.walk(folder, followlinks=True):

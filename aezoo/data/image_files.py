@@ -38,8 +38,8 @@ class ImageFiles:
             depth that holds every value.
 
     Raises:
-        ZooError: For files that cannot be decoded (the first five are named), or a picture that
-            is smaller than a tile.
+        ZooError: For files that cannot be decoded (the first five are named), a picture that is
+            smaller than a tile, or one whose values exceed `deep_white`.
 
     Example:
         >>> import tempfile
@@ -70,6 +70,12 @@ class ImageFiles:
         self.sizes = [s.size for s in surveys]
         self.with_frames = sum(s.frames for s in surveys)
         tops = [s.top for s in surveys if s.top is not None]
+        if deep_white and tops and max(tops) > deep_white:
+            raise ZooError(
+                "A picture is deeper than those that the model was trained on.",
+                received=f"values up to {max(tops):g}, {deep_white:g} was white",
+                do="Convert the pictures to that depth, or train on such pictures.",
+            )
         self.deep_white = deep_white or (pictures.white_of(tops) if tops else None)
         self.height, self.width = (size, size) if isinstance(size, int) else size
         self.fit: Fit = fit or self._choose_fit()
@@ -100,7 +106,7 @@ class ImageFiles:
                 raise ZooError(
                     f"{self.files[number]} is smaller than a tile of {self._row_text()} pixels.",
                     received=f"{width}x{height}",
-                    do="Choose a smaller image_size, or image_fit=crop.",
+                    do="Give larger ones, or train with image_fit=crop or a smaller image_size.",
                 )
             # The rest that fills no tile is shared between both edges.
             x = (width - across * self.width) // 2 + self.width * np.arange(across)
@@ -118,7 +124,7 @@ class ImageFiles:
         return len(self) * int(np.prod(self.shape))
 
     def read(self, positions: np.ndarray) -> np.ndarray:
-        """Decode the rows at these positions, `(len(positions), size, size, channels)`."""
+        """Decode the rows at these positions, `(len(positions), height, width, channels)`."""
         rows = np.empty((len(positions), *self.shape), np.uint8)
         order = np.argsort(self.members[positions], kind="stable")
         numbers, starts = np.unique(self.members[positions][order], return_index=True)
@@ -227,17 +233,17 @@ class ImageFiles:
         small, large = (f"{width}x{height}" for width, height in (sizes[0], sizes[-1]))
         of = f"of {small}" if len(sizes) == 1 else f"of {len(sizes)} sizes, {small} to {large},"
         row = self._row_text()
+        squeezed = any(
+            abs(width * self.height - height * self.width) > max(width, height)
+            for width, height in sizes
+        )
         if self.fit == "tile":
             done = f"tiled into {len(self)} squares of {row}"
-        elif self.fit == "crop":
-            done = f"cropped to {row}: shorter side resized, centre kept"
         elif sizes == [(self.width, self.height)]:
             done = "fitted without resizing"
+        elif self.fit == "crop":
+            done = f"cropped to {row}: shorter side resized, centre kept"
         else:
-            squeezed = any(
-                abs(width * self.height - height * self.width) > max(width, height)
-                for width, height in sizes
-            )
             done = f"fitted to {row}" + (" by resizing, which changes their aspect" * squeezed)
         one = len(self.files) == 1
         kind = "grey" if self.shape[-1] == 1 else "colour"

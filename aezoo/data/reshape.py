@@ -7,6 +7,7 @@ from aezoo.data.arrays import as_modality
 from aezoo.data.rows import Mapped, chunks
 from aezoo.data.source import Source
 from aezoo.errors import ZooError
+from aezoo.specs import PictureRule
 
 
 def in_modality(source: Source, taken: tuple[str, ...]) -> Source:
@@ -69,6 +70,7 @@ def in_size(source: Source, size: int | None, channels: int | None) -> Source:
         )
     for part in source.parts.values():
         part.x = np.concatenate([_changed(rows, wanted) for rows in chunks(part.x)])
+    source.pictures = PictureRule("fit")  # what `_changed` does
     source.notes.append(
         f"Pictures of shape {(height, width, depth)} were changed to {tuple(wanted)}."
     )

@@ -66,6 +66,23 @@ class Preprocessing:
             x = x + np.asarray(self.shift, "float32")
         return x
 
+    def of_8_bits(self) -> "Preprocessing":
+        """Return the same map for pictures of 8 bits, where `white` is 255.
+
+        Example:
+            >>> p = Preprocessing(shift=(0.5,), scale=(0.2,), white=1.0).of_8_bits()  # from [0, 1]
+            >>> p.dtype, p.shift, p.scale
+            ('uint8', (127.5,), (51.0,))
+        """
+        factor = 255.0 / self.white
+        return dataclasses.replace(
+            self,
+            dtype="uint8",
+            shift=tuple(value * factor for value in self.shift),
+            scale=tuple(value * factor for value in self.scale),
+            white=255.0,
+        )
+
     def to_config(self) -> dict:
         """Return plain JSON values."""
         config = dataclasses.asdict(self)
@@ -79,7 +96,7 @@ class Preprocessing:
             shift=tuple(config["shift"]),
             scale=tuple(config["scale"]),
             binarize=config["binarize"],
-            white=config.get("white"),
+            white=config.get("white", 255.0 if config["dtype"] == "uint8" else None),
             pictures=PictureRule(**config["pictures"]) if config.get("pictures") else None,
         )
 

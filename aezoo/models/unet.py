@@ -42,10 +42,10 @@ class UNet(Segmenter):
         dropout: Share of the code's values dropped in training.
         activation: Of every convolution but the last.
         loss: What `build` compiles where the recipe names none.
-        label_smoothing: Of the cross-entropy in `loss`, see `aezoo.losses.PixelCrossEntropy`.
+        label_smoothing: Of the cross-entropy in the loss, see `aezoo.losses.PixelCrossEntropy`.
 
     Raises:
-        ZooError: If `label_smoothing` is given for `dice`, which has none.
+        ZooError: If `label_smoothing` is given for a loss that has none.
 
     Example:
         >>> model = UNet(input_shape=(27, 31, 3), filters=(4, 8, 16), classes=2)
@@ -67,21 +67,27 @@ class UNet(Segmenter):
         loss: Literal["dice", "cross_entropy", "dice_cross_entropy"] = "dice_cross_entropy",
         label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ):
-        if loss == "dice" and label_smoothing:
-            raise ZooError(
-                "The Dice loss has no label smoothing.",
-                received=label_smoothing,
-                do="Leave label_smoothing out, or choose dice_cross_entropy.",
-            )
         block = _Block(normalization, activation)
         encoder = unet_encoder(input_shape, filters, dropout, block)
         decoder = unet_decoder(input_shape, filters, classes, upsampling, block)
-        if label_smoothing:
-            loss = losses.get(loss, label_smoothing=label_smoothing)
         super().__init__(encoder, decoder, classes, loss)
+        self.label_smoothing = label_smoothing
+        self.loss_of(loss)  # refuses what has no labels to smooth
         # The encoder's own layers, asked for every level at once.
         skips = [encoder.get_layer(f"skip_{level}").output for level in range(len(filters) - 1)]
         self.levels = keras.Model(encoder.input, [*skips, encoder.output], name="levels")
+
+    def loss_of(self, name):
+        """Return the loss of this name, with the label smoothing of this model."""
+        if not self.label_smoothing or not isinstance(name, str):
+            return super().loss_of(name)
+        if name not in ("cross_entropy", "dice_cross_entropy"):
+            raise ZooError(
+                "This loss has no label smoothing.",
+                received=name,
+                do="Leave label_smoothing out, or choose dice_cross_entropy.",
+            )
+        return losses.get(name, label_smoothing=self.label_smoothing)
 
     def call(self, x, training=False):
         """Return the probabilities of `x`: (B, H, W, C) -> (B, H, W, classes), float32."""
