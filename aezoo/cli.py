@@ -210,6 +210,42 @@ def predict(
 
 
 @app.command()
+def score(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.")],
+    rows: Annotated[Path, typer.Option("--input", help=".npy, .parquet or a folder of pictures.")],
+    output: Annotated[Path, typer.Option(help="The .parquet table to write.")],
+    endpoint: Annotated[str | None, typer.Option(help="Default: detect, else score.")] = None,
+    shard: Annotated[str, typer.Option(help="i/n: the i-th of n parts of the rows.")] = "1/1",
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 256,
+) -> None:
+    """Answer a large file row by row, resumable, by ONNX Runtime alone; needs no TensorFlow."""
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from aezoo.export import score_file
+
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=_console(stderr=True)) as bar:
+        task = bar.add_task("rows", total=None)
+        done = score_file(
+            bundle,
+            rows,
+            output,
+            endpoint,
+            _shard(shard),
+            batch_size,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    _print(_escaped(str(done)))
+
+
+def _shard(text: str) -> tuple[int, int]:
+    i, _, n = text.partition("/")
+    if not (i.isdecimal() and n.isdecimal()):
+        raise ZooError("This is no shard.", received=text, do="Write i/n, such as --shard 2/8.")
+    return int(i), int(n)
+
+
+@app.command()
 def quickstart(
     out_dir: Annotated[Path, typer.Option("--out", help="Where everything goes.")] = Path(
         "aezoo-quickstart"

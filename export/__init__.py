@@ -12,6 +12,7 @@ _HOMES = {
     "Bundle": "aezoo.export.runner",
     "Manifest": "aezoo.export.manifest",
     "predict_file": "aezoo.export.files",
+    "score_file": "aezoo.export.scoring",
 }
 
 __all__ = [*_HOMES]

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from aezoo.data import pictures
-from aezoo.data.folders import list_files
-from aezoo.data.image_files import ImageFiles
 from aezoo.data.tables import LABEL_COLUMNS, is_number
 from aezoo.errors import ZooError, closest_match
+from aezoo.export.pictures import picture_rows
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import UNREADABLE
 from aezoo.files import whole_file
-from aezoo.specs import EndpointSpec, PictureRule, TensorSpec
+from aezoo.specs import EndpointSpec, TensorSpec
 
 _SHOWN = 10
 _TABLES = (".csv", ".tsv", ".txt")
@@ -172,34 +171,12 @@ def _table(tensor: TensorSpec, path: Path) -> np.ndarray:
 
 
 def _pictures(bundle: Bundle, spec: EndpointSpec, path: Path):
-    """Answer picture files, made rows as in training: names, answers, and what was done."""
-    tensor = spec.inputs[0]
-    preprocessing = bundle.manifest.preprocessing
-    white = preprocessing.get("white", 255.0 if tensor.dtype == "uint8" else None)
-    if tensor.name != "image" or tensor.shape[-1] not in (1, 3) or white is None:
-        raise ZooError(
-            f"Endpoint {spec.name!r} takes no pictures.",
-            received=str(path),
-            do=f"Give {tensor.name!r} as .npy or .csv.",
-        )
-    files = [path]
-    if path.is_dir():
-        files, _ = list_files(path)
-    if not files:
-        raise ZooError("The folder holds no picture.", received=str(path), do=pictures.FORMAT_NAMES)
-    rule = PictureRule(**preprocessing.get("pictures") or {})
-    images = ImageFiles(
-        files,
-        size=tensor.shape[:2],
-        fit=rule.fit,
-        channels=tensor.shape[-1],
-        deep_white=rule.deep_white,
-    )
-    parts = []
+    """Answer picture files: names, answers, and what was done to the pictures."""
+    images, scale = picture_rows(bundle, spec, path)
+    name, parts = spec.inputs[0].name, []
     for start in range(0, len(images), _CHUNK):
         rows = images.read(np.arange(start, min(start + _CHUNK, len(images))))
-        if tensor.dtype != "uint8":
-            rows = rows * np.float32(white / 255)
-        parts.append(bundle.predict(spec.name, **{tensor.name: rows}))
+        rows = rows if scale is None else rows * scale
+        parts.append(bundle.predict(spec.name, **{name: rows}))
     names = images.names(path if path.is_dir() else path.parent)
-    return names, {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}, images
+    return names, {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}, images

@@ -1,0 +1,168 @@
+"""Files of many rows, read a few rows at a time."""
+
+import bisect
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from aezoo.data import pictures
+from aezoo.data.tables import LABEL_COLUMNS
+from aezoo.errors import ZooError, closest_match
+from aezoo.export.pictures import picture_rows
+from aezoo.export.runner import Bundle
+from aezoo.specs import EndpointSpec, TensorSpec
+
+
+class RowFile(Protocol):
+    """Rows of a file, in user units, as the main input of an endpoint takes them."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return the rows from `start` up to `stop`."""
+
+    def names(self, start: int, stop: int) -> list[str] | None:
+        """Return what these rows are called, None where they have numbers only."""
+
+    def fingerprint(self) -> str:
+        """Return what changes if the file does."""
+
+
+def open_rows(bundle: Bundle, spec: EndpointSpec, path: Path) -> RowFile:
+    """Open a `.npy` file, a `.parquet` table or a folder of pictures.
+
+    Raises:
+        ZooError: For anything else, or one that cannot be read or has no rows.
+    """
+    if not path.exists():
+        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ZooError(
+            "There is no file or folder of this name.",
+            received=str(path),
+            closest=closest_match(path.name, near),
+        )
+    kind = path.suffix.lower()
+    try:
+        if path.is_dir() or pictures.is_picture(path):
+            rows = PictureFiles(bundle, spec, path)
+        elif kind == ".npy":
+            rows = ArrayFile(path)
+        elif kind == ".parquet":
+            rows = TableFile(spec.inputs[0], path)
+        else:
+            raise ZooError(
+                "Files of this kind cannot be scored.",
+                received=str(path),
+                do="Give .npy, .parquet or a folder of pictures.",
+            )
+    except (OSError, EOFError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ZooError(f"{path} cannot be read: {reason}.") from None
+    if not len(rows):
+        raise ZooError("There are no rows to score.", received=str(path))
+    return rows
+
+
+def _stamp(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+
+
+class ArrayFile:
+    """A `.npy` file, mapped into memory."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if self.array.ndim < 2:
+            raise ZooError("The array has no row axis.", received=self.array.shape)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return the rows from `start` up to `stop`."""
+        return np.array(self.array[start:stop])  # a copy: the disk is read here, ahead of need
+
+    def names(self, start: int, stop: int) -> None:
+        """Return None: rows of an array have numbers only."""
+
+    def fingerprint(self) -> str:
+        """Return name, size and time of the file."""
+        return _stamp(self.path)
+
+
+class TableFile:
+    """A Parquet table; one row group is in memory at a time."""
+
+    def __init__(self, tensor: TensorSpec, path: Path):
+        import pyarrow.parquet as pq
+
+        self.path, self.tensor = path, tensor
+        self.file = pq.ParquetFile(path)
+        names = self.file.schema_arrow.names
+        self.columns = [name for name in names if name.strip().lower() not in LABEL_COLUMNS]
+        width = int(np.prod(tensor.shape))
+        if len(self.columns) != width:
+            raise ZooError(
+                f"The table does not have the columns that {tensor.name!r} takes.",
+                received=f"{len(self.columns)} columns",
+                do=f"Give {width}, in the order of the training.",
+            )
+        sizes = [self.file.metadata.row_group(i).num_rows for i in range(self.file.num_row_groups)]
+        self.starts = np.concatenate([[0], np.cumsum(sizes, dtype=int)]).tolist()
+        self._group: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return the rows from `start` up to `stop`."""
+        pieces = []
+        while start < stop:
+            number = bisect.bisect_right(self.starts, start) - 1
+            values, first = self._rows_of(number), self.starts[number]
+            end = min(stop, self.starts[number + 1])
+            pieces.append(values[start - first : end - first])
+            start = end
+        return np.concatenate(pieces).reshape(-1, *self.tensor.shape)
+
+    def _rows_of(self, number: int) -> np.ndarray:
+        if self._group is None or self._group[0] != number:
+            table = self.file.read_row_group(number, columns=self.columns)
+            columns = [table.column(name).to_numpy() for name in self.columns]
+            self._group = number, np.stack(columns, axis=-1)  # (rows, columns)
+        return self._group[1]
+
+    def names(self, start: int, stop: int) -> None:
+        """Return None: rows of a table have numbers only."""
+
+    def fingerprint(self) -> str:
+        """Return name, size and time of the file."""
+        return _stamp(self.path)
+
+
+class PictureFiles:
+    """Picture files, made rows as those of the training were."""
+
+    def __init__(self, bundle: Bundle, spec: EndpointSpec, path: Path):
+        self.images, self.scale = picture_rows(bundle, spec, path)
+        self.called = self.images.names(path if path.is_dir() else path.parent)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return the rows from `start` up to `stop`."""
+        rows = self.images.read(np.arange(start, stop))
+        return rows if self.scale is None else rows * self.scale
+
+    def names(self, start: int, stop: int) -> list[str]:
+        """Return the names of the files, with the corners of tiles."""
+        return self.called[start:stop]
+
+    def fingerprint(self) -> str:
+        """Return a digest of names, sizes and times of the files."""
+        return hashlib.sha256(self.images.fingerprint().encode()).hexdigest()
