@@ -57,7 +57,9 @@ def open_rows(bundle: Bundle, spec: EndpointSpec, path: Path) -> RowFile:
                 received=str(path),
                 do="Give .npy, .parquet or a folder of pictures.",
             )
-    except (OSError, EOFError, ValueError) as error:
+    except ZooError:
+        raise
+    except (OSError, EOFError, ValueError) as error:  # NumPy's and Arrow's, of damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ZooError(f"{path} cannot be read: {reason}.") from None
     if not len(rows):
@@ -77,7 +79,11 @@ class ArrayFile:
         self.path = path
         self.array = np.load(path, mmap_mode="r", allow_pickle=False)
         if self.array.ndim < 2:
-            raise ZooError("The array has no row axis.", received=self.array.shape)
+            raise ZooError(
+                "The array has no row axis.",
+                received=self.array.shape,
+                do="Save an array (rows, ...); one row is array[None].",
+            )
 
     def __len__(self) -> int:
         return len(self.array)
