@@ -1,10 +1,12 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the error for those that are not there."""
 
 import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from aezoo.errors import ZooError, closest_match
 
 
 @contextlib.contextmanager
@@ -39,6 +41,16 @@ def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def missing(path: Path) -> ZooError:
+    """Return the error for a path where nothing is, with the neighbour that was probably meant."""
+    near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    return ZooError(
+        "There is no file or folder of this name.",
+        received=str(path),
+        closest=closest_match(path.name, near),
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -152,9 +152,6 @@ class PixelCrossEntropy(keras.losses.Loss):
         t, p = _pixels(y_true, y_pred)
         if p.shape[-1] == 1:
             t, p = (ops.concatenate([1.0 - v, v], axis=-1) for v in (t, p))  # (B, P, 2)
-        if not self.label_smoothing:
-            p_true = ops.sum(t * p, axis=-1)  # (B, P)
-            return -ops.mean(ops.log(ops.maximum(p_true, 1e-7)), axis=-1)
         t = (1.0 - self.label_smoothing) * t + self.label_smoothing / t.shape[-1]
         per_pixel = ops.sum(t * ops.log(ops.maximum(p, 1e-7)), axis=-1)  # (B, P)
         return -ops.mean(per_pixel, axis=-1)

@@ -8,11 +8,11 @@ import numpy as np
 
 from aezoo.data import pictures
 from aezoo.data.tables import LABEL_COLUMNS, is_number
-from aezoo.errors import ZooError, closest_match
-from aezoo.export.pictures import picture_rows
+from aezoo.errors import ZooError
+from aezoo.export.pictures import PictureFiles
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import UNREADABLE
-from aezoo.files import whole_file
+from aezoo.files import missing, whole_file
 from aezoo.specs import EndpointSpec, TensorSpec
 
 _SHOWN = 10
@@ -86,8 +86,8 @@ def predict_file(
         raise ZooError("Answers are written as .npz or .npy.", received=str(output))
     path, notes = Path(input_path), ()
     if path.is_dir() or pictures.is_picture(path):
-        names, answers, images = _pictures(bundle, spec, path)
-        notes = (images.note(),)
+        names, answers, note = _pictures(bundle, spec, path)
+        notes = (note,)
     else:
         arrays = _arrays(spec, path)
         answers = bundle.predict(spec.name, **arrays)
@@ -107,12 +107,7 @@ def _write(output: Path, spec: EndpointSpec, answers: dict[str, np.ndarray]) -> 
 
 def _arrays(spec: EndpointSpec, path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ZooError(
-            "There is no file or folder of this name.",
-            received=str(path),
-            closest=closest_match(path.name, near),
-        )
+        raise missing(path)
     main = spec.inputs[0]
     try:
         if path.suffix.lower() in (".npy", ".npz"):
@@ -172,11 +167,9 @@ def _table(tensor: TensorSpec, path: Path) -> np.ndarray:
 
 def _pictures(bundle: Bundle, spec: EndpointSpec, path: Path):
     """Answer picture files: names, answers, and what was done to the pictures."""
-    images, scale = picture_rows(bundle, spec, path)
-    name, parts = spec.inputs[0].name, []
-    for start in range(0, len(images), _CHUNK):
-        rows = images.read(np.arange(start, min(start + _CHUNK, len(images))))
-        rows = rows if scale is None else rows * scale
-        parts.append(bundle.predict(spec.name, **{name: rows}))
-    names = images.names(path if path.is_dir() else path.parent)
-    return names, {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}, images
+    rows, name, parts = PictureFiles(bundle, spec, path), spec.inputs[0].name, []
+    for start in range(0, len(rows), _CHUNK):
+        some = rows.read(start, min(start + _CHUNK, len(rows)))
+        parts.append(bundle.predict(spec.name, **{name: some}))
+    answers = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+    return rows.names(0, len(rows)), answers, rows.note()

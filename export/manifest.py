@@ -186,10 +186,8 @@ def schema() -> dict[str, Any]:
 
 def file_record(path: Path) -> FileRecord:
     """Measure one file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+        digest = hashlib.file_digest(file, "sha256")
     return FileRecord(sha256=digest.hexdigest(), bytes=path.stat().st_size)
 
 

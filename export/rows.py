@@ -1,7 +1,6 @@
 """Files of many rows, read a few rows at a time."""
 
 import bisect
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -9,9 +8,10 @@ import numpy as np
 
 from aezoo.data import pictures
 from aezoo.data.tables import LABEL_COLUMNS
-from aezoo.errors import ZooError, closest_match
-from aezoo.export.pictures import picture_rows
+from aezoo.errors import ZooError
+from aezoo.export.pictures import PictureFiles
 from aezoo.export.runner import Bundle
+from aezoo.files import missing
 from aezoo.specs import EndpointSpec, TensorSpec
 
 
@@ -37,12 +37,7 @@ def open_rows(bundle: Bundle, spec: EndpointSpec, path: Path) -> RowFile:
         ZooError: For anything else, or one that cannot be read or has no rows.
     """
     if not path.exists():
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ZooError(
-            "There is no file or folder of this name.",
-            received=str(path),
-            closest=closest_match(path.name, near),
-        )
+        raise missing(path)
     kind = path.suffix.lower()
     try:
         if path.is_dir() or pictures.is_picture(path):
@@ -148,27 +143,3 @@ class TableFile:
     def fingerprint(self) -> str:
         """Return name, size and time of the file."""
         return _stamp(self.path)
-
-
-class PictureFiles:
-    """Picture files, made rows as those of the training were."""
-
-    def __init__(self, bundle: Bundle, spec: EndpointSpec, path: Path):
-        self.images, self.scale = picture_rows(bundle, spec, path)
-        self.called = self.images.names(path if path.is_dir() else path.parent)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Return the rows from `start` up to `stop`."""
-        rows = self.images.read(np.arange(start, stop))
-        return rows if self.scale is None else rows * self.scale
-
-    def names(self, start: int, stop: int) -> list[str]:
-        """Return the names of the files, with the corners of tiles."""
-        return self.called[start:stop]
-
-    def fingerprint(self) -> str:
-        """Return a digest of names, sizes and times of the files."""
-        return hashlib.sha256(self.images.fingerprint().encode()).hexdigest()
