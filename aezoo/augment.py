@@ -29,6 +29,9 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
             received=x.shape[1:],
             do="Set train.augment to an empty list.",
         )
+    flat = y is not None and y.shape.rank == 3
+    if flat:
+        y = y[..., None]  # (B, H, W, 1), like the pictures
     count = tf.shape(x)[0]
     base = tf.stack([tf.cast(s, tf.int64) for s in seed])
     for position, way in enumerate(ways):
@@ -36,10 +39,9 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
         if way in ("flip_horizontal", "flip_vertical"):
             axis = 2 if way == "flip_horizontal" else 1
             chosen = tf.random.stateless_uniform((count,), key) < 0.5
-            x = tf.where(chosen[:, None, None, None], tf.reverse(x, [axis]), x)
-            if y is not None:
-                rest = [1] * (y.shape.rank - 1)
-                y = tf.where(tf.reshape(chosen, [-1, *rest]), tf.reverse(y, [axis]), y)
+            chosen = chosen[:, None, None, None]
+            x = tf.where(chosen, tf.reverse(x, [axis]), x)
+            y = y if y is None else tf.where(chosen, tf.reverse(y, [axis]), y)
         elif way == "shift":
             limit = [max(1, round(SHIFT * x.shape[1])), max(1, round(SHIFT * x.shape[2]))]
             moves = tf.stack(
@@ -51,14 +53,11 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
                 ]
             )  # one move for the whole batch keeps this a copy
             x = _moved(x, moves, limit)
-            if y is not None:
-                flat = y.shape.rank == 3
-                y = _moved(y[..., None] if flat else y, moves, limit)
-                y = y[..., 0] if flat else y
+            y = y if y is None else _moved(y, moves, limit)
         elif way == "brightness":
             delta = tf.random.stateless_uniform((count, 1, 1, 1), key, -BRIGHTNESS, BRIGHTNESS)
             x = tf.clip_by_value(x + delta, 0.0, 1.0)
-    return x, y
+    return x, y[..., 0] if flat else y
 
 
 def _moved(x, moves, limit):

@@ -20,6 +20,7 @@ SCHEMA_VERSION = 1
 SMALLEST_SIZE = 4  # pixels of a picture's side
 
 Task = Literal["reconstruction", "denoising", "generation", "segmentation"]
+Fit = Literal["fit", "crop", "tile"]  # what is done to a picture file to make it a row
 Modality = Literal["image", "features", "series", "tokens"]
 
 
@@ -35,7 +36,7 @@ class DataSection(Section):
 
     source: str = "sample"
     image_size: int | None = pydantic.Field(default=None, ge=SMALLEST_SIZE)
-    image_fit: Literal["fit", "crop", "tile"] | None = None
+    image_fit: Fit | None = None
     channels: Literal[1, 3] | None = None
     binarize: float | None = pydantic.Field(default=None, gt=0, lt=1)
     scaling: Literal["auto", "identity", "unit", "standardize", "minmax"] = "auto"

@@ -59,7 +59,8 @@ class Segmenter(ZooModel):
         """
         raise ZooError(
             f"{self.name} needs a target: a mask for each picture.",
-            do=f"Call fit(x, masks) with whole numbers of shape {self._mask_axes()}.",
+            do=f"Call fit(x, masks) with whole numbers of shape {self._mask_axes()}, or train on "
+            "an .npz file that holds the pictures as x and the masks as y.",
         )
 
     def metric(self, name: str):

@@ -4,10 +4,11 @@ Imports no TensorFlow: a bundle is served, verified and described on machines th
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from aezoo.config import Fit
 from aezoo.errors import ZooError, closest_match
 
 RELATIVE_TOLERANCE = 1e-5  # |a - b| <= this * (unit scale + |b|)
@@ -24,7 +25,7 @@ class PictureRule:
         deep_white: The value that is white in files deeper than 8 bits, None where there were none.
     """
 
-    fit: Literal["fit", "crop", "tile"] = "crop"
+    fit: Fit = "crop"
     deep_white: float | None = None
 
 

@@ -27,7 +27,7 @@ from aezoo.errors import ZooError, ZooWarning
 from aezoo.files import whole_file, write_text
 from aezoo.metrics import rises
 from aezoo.registry import build_entry, builder_of, checked_arguments
-from aezoo.zoo_model import compile_for
+from aezoo.zoo_model import compile_for, precision
 
 PROBE_ROWS = 33  # kept with the run for verification; the largest batch that verification tries
 _EVALUATION_BATCH = 512
@@ -124,16 +124,11 @@ def train(
         resolved = recipes.for_rows(resolved, dataset.train.shape)
     out = _run_folder(out, resolved, exists=resume is not None)
 
-    recipe = resolved.train
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(recipe.precision)
-    try:
+    with precision(resolved.train.precision):
         model = _prepare_model(resolved, dataset, model, out if resume else None)
         for note in dataset.notes:
             console.print(note, style="dim", highlight=False, soft_wrap=True)
         run = _fit(model, resolved, dataset, out, state, callbacks, console)
-    finally:
-        keras.config.set_dtype_policy(policy)
     if message := overfitting(run.history):
         warnings.warn(message, ZooWarning, stacklevel=2)
     return run

@@ -47,6 +47,17 @@ def seeded(seed: int | None):
         random.setstate(before)
 
 
+@contextlib.contextmanager
+def precision(policy: str):
+    """Let the layers made inside have a dtype policy, such as `mixed_float16`."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 class ZooModel(keras.Model):
     """A Keras model with named loss terms, units and endpoints.
 

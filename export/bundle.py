@@ -27,7 +27,7 @@ from aezoo.export.probe import Arrays, given_rows, kept_rows, probe_inputs, tile
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import PROBE_FILE, verify_bundle, write_probe
 from aezoo.version import __version__
-from aezoo.zoo_model import ZooModel
+from aezoo.zoo_model import ZooModel, precision
 
 BATCHES = (1, 2, 5, 33)
 MEMORY_LIMIT = 2 * 2**30  # bytes of all tensors of one graph at the largest batch
@@ -167,12 +167,8 @@ def float32_copy(model: ZooModel) -> Iterator[ZooModel]:
     if precision_of(model) == "float32":
         yield model
         return
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+    with precision("float32"):
         copy = type(model).from_config(model.get_config())
-    finally:
-        keras.config.set_dtype_policy(before)
     copy.set_weights(model.get_weights())
     copy.probe_rows = getattr(model, "probe_rows", None)
     yield copy

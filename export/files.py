@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aezoo.data import pictures
-from aezoo.data.tables import LABEL_COLUMNS, is_number
+from aezoo.data.tables import feature_columns, is_number
 from aezoo.errors import ZooError
 from aezoo.export.pictures import PictureFiles
 from aezoo.export.runner import Bundle
@@ -153,11 +153,9 @@ def _table(tensor: TensorSpec, path: Path) -> np.ndarray:
         lines = [line for line in csv.reader(file, delimiter=separator) if line]
     header = [] if not lines or all(map(is_number, lines[0])) else lines.pop(0)
     values = np.array([[float(cell) for cell in line] for line in lines])  # (lines, columns)
-    features = [i for i, name in enumerate(header) if name.strip().lower() not in LABEL_COLUMNS]
     size = int(np.prod(tensor.shape))
-    fitting = (size, tensor.shape[-1])
-    if values.ndim == 2 and values.shape[1] not in fitting and len(features) in fitting:
-        values = values[:, features]
+    if values.ndim == 2 and len(header) == values.shape[1]:
+        values = values[:, feature_columns(header, (size, tensor.shape[-1]))]
     by_line = values.ndim == 2 and values.shape[1] == size
     by_step = values.ndim == 2 and values.shape[1:] == tensor.shape[1:]
     if by_line or (by_step and len(values) % tensor.shape[0] == 0):

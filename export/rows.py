@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from aezoo.data import pictures
-from aezoo.data.tables import LABEL_COLUMNS
+from aezoo.data.tables import feature_columns
 from aezoo.errors import ZooError
 from aezoo.export.pictures import PictureFiles
 from aezoo.export.runner import Bundle
@@ -104,8 +104,8 @@ class TableFile:
         self.path, self.tensor = path, tensor
         self.file = pq.ParquetFile(path)
         names = self.file.schema_arrow.names
-        self.columns = [name for name in names if name.strip().lower() not in LABEL_COLUMNS]
         width = int(np.prod(tensor.shape))
+        self.columns = [names[i] for i in feature_columns(names, (width,))]
         if len(self.columns) != width:
             raise ZooError(
                 f"The table does not have the columns that {tensor.name!r} takes.",

@@ -1,9 +1,7 @@
 """Checks of what a model answers: by which way, in which company, precision and size."""
 
-import contextlib
 import inspect
 
-import keras
 import numpy as np
 
 from aezoo.checks.bench import (
@@ -21,6 +19,7 @@ from aezoo.checks.bench import (
 from aezoo.checks.running import check
 from aezoo.config import Entry
 from aezoo.registry import builder_of
+from aezoo.zoo_model import precision
 
 ODD_SHAPES = {
     "image": ((27, 31, 3), (64, 64, 1)),
@@ -87,7 +86,7 @@ def mixed_precision_stays_finite(entry: Entry) -> None:
     """In both half precisions a step and its answers are finite, and answers are float32."""
     bench = bench_of(entry)
     for policy in ("mixed_bfloat16", "mixed_float16"):
-        with _precision(policy):
+        with precision(policy):
             model = tiny(entry)
         logs = one_step(model, bench.x, bench.y)
         require(np.isfinite(list(logs.values())).all(), f"A loss in {policy}.", logs)
@@ -96,16 +95,6 @@ def mixed_precision_stays_finite(entry: Entry) -> None:
         answer = np.asarray(model(bench.x))
         require(answer.dtype == "float32", f"The answer in {policy}.", str(answer.dtype))
         require(np.isfinite(answer).all(), f"An answer in {policy} is not finite.")
-
-
-@contextlib.contextmanager
-def _precision(policy: str):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 @check

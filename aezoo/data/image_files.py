@@ -5,16 +5,14 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from aezoo.config import Fit
 from aezoo.data import pictures
 from aezoo.errors import ZooError
 from aezoo.specs import PictureRule
-
-Fit = Literal["fit", "crop", "tile"]
 
 IMAGE_SIZE = 64
 FEW = 50  # fewer pictures than this, all of them large, are cut into tiles

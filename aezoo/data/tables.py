@@ -99,6 +99,18 @@ def _unreadable(path: Path, error: Exception) -> ZooError:
     )
 
 
+def feature_columns(names: list[str], widths: tuple[int, ...]) -> list[int]:
+    """Return which columns are features: all if they are as many as asked for, else all but labels.
+
+    Example:
+        >>> feature_columns(["a", "b", "Label"], (2,)), feature_columns(["a", "b", "y"], (3,))
+        ([0, 1], [0, 1, 2])
+    """
+    features = [i for i, name in enumerate(names) if name.strip().lower() not in LABEL_COLUMNS]
+    fitting = len(names) not in widths and len(features) in widths
+    return features if fitting else list(range(len(names)))
+
+
 def is_number(text: str) -> bool:
     """Whether a cell of a table is a number."""
     try:
