@@ -19,6 +19,7 @@ app = typer.Typer(
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Override a key: train.epochs=5. Repeatable.")
 ]
+Variant = Annotated[str | None, typer.Option(help="fp16 or int8, where the bundle has it.")]
 
 
 def main() -> None:
@@ -177,6 +178,12 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run folder or .keras file.")],
     bundle: Annotated[Path, typer.Argument(help="The bundle to make.")],
     overwrite: Annotated[bool, typer.Option(help="Replace an existing bundle.")] = False,
+    also: Annotated[
+        list[str] | None, typer.Option(help="litert, openvino, fp16 or int8. Repeatable.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="What fp16 and int8 are measured on; default: the run's.")
+    ] = None,
 ) -> None:
     """Export a verified bundle: SavedModel, ONNX, manifest; or nothing."""
     _start_tensorflow()
@@ -184,7 +191,10 @@ def export(
 
     model = aezoo.load(run)
     with _console(stderr=True).status("exporting and verifying"):
-        aezoo.export_bundle(model, bundle, overwrite=overwrite)
+        made = aezoo.export_bundle(model, bundle, overwrite=overwrite, also=also or (), data=data)
+    for name, further in (made.manifest.formats | made.manifest.variants).items():
+        for endpoint, why in further.refused.items():
+            _print(f"[yellow]no {name} of {endpoint}:[/] {_escaped(why)}")
     _print(f"{_bold(bundle)} verified. Next: aezoo predict {_escaped(str(bundle))} INPUT")
 
 
@@ -202,11 +212,12 @@ def predict(
     rows: Annotated[Path, typer.Argument(metavar="INPUT", help="Pictures, .npy, .npz or CSV.")],
     endpoint: Annotated[str | None, typer.Option(help="Default: the first.")] = None,
     output: Annotated[Path | None, typer.Option(help="The .npz or .npy to write.")] = None,
+    variant: Variant = None,
 ) -> None:
     """Answer a file with a bundle, by ONNX Runtime alone; needs no TensorFlow."""
     from aezoo.export import predict_file
 
-    _print(_escaped(str(predict_file(bundle, rows, endpoint=endpoint, output=output))))
+    _print(_escaped(str(predict_file(bundle, rows, endpoint, output, variant))))
 
 
 @app.command()
@@ -217,6 +228,7 @@ def score(
     endpoint: Annotated[str | None, typer.Option(help="Default: detect, else score.")] = None,
     shard: Annotated[str, typer.Option(help="i/n: the i-th of n parts of the rows.")] = "1/1",
     batch_size: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 256,
+    variant: Variant = None,
 ) -> None:
     """Answer a large file row by row, resumable, by ONNX Runtime alone; needs no TensorFlow."""
     from rich.progress import MofNCompleteColumn, Progress
@@ -233,6 +245,7 @@ def score(
             endpoint,
             _shard(shard),
             batch_size,
+            variant,
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     _print(_escaped(str(done)))
@@ -243,6 +256,59 @@ def _shard(text: str) -> tuple[int, int]:
     if not (i.isdecimal() and n.isdecimal()):
         raise ZooError("This is no shard.", received=text, do="Write i/n, such as --shard 2/8.")
     return int(i), int(n)
+
+
+@app.command()
+def bench(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.")],
+    endpoint: Annotated[str | None, typer.Option(help="Default: the first.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="Rows per call. Repeatable.")] = None,
+    seconds: Annotated[float, typer.Option(min=0, help="Of calls, per round.")] = 1.0,
+    output: Annotated[Path | None, typer.Option(help="Default: BUNDLE-bench.csv here.")] = None,
+) -> None:
+    """Time a bundle by every runtime that is installed, side by side."""
+    from aezoo.export import bench as benches
+
+    batches = batch or benches.BATCHES
+    with _console(stderr=True).status("starting") as status:
+        rows = benches.bench_bundle(bundle, endpoint, batches, seconds, status.update)
+    output = output or Path(f"{bundle.resolve().name}-bench.csv")
+    benches.write_rows(rows, output)
+    _print_bench(rows)
+    _print(f"[dim]ms: median of a call; times: as fast as the first row.[/] {_bold(output)}")
+
+
+def _print_bench(rows) -> None:
+    from rich.table import Table
+
+    by_runtime = {}
+    for row in rows:
+        by_runtime.setdefault(row.runtime, []).append(row)
+    slowest = next(iter(by_runtime.values()))
+    speed = Table(box=None, pad_edge=False, header_style="bold")
+    start = Table(box=None, pad_edge=False, header_style="bold")
+    for table in (speed, start):
+        table.add_column("runtime", no_wrap=True)
+    for row in slowest:
+        for head in (f"batch {row.batch}, ms", "p99", "times"):
+            speed.add_column(head, justify="right", no_wrap=True)
+    for head in ("cold start, s", "load, ms", "memory, MB", "file, MB"):
+        start.add_column(head, justify="right", no_wrap=True)
+    for name, timed in by_runtime.items():
+        cells = []
+        for row, first in zip(timed, slowest, strict=True):
+            cells += [_short(row.p50_ms), _short(row.p99_ms), _short(first.p50_ms / row.p50_ms)]
+        speed.add_row(name, *cells)
+        one = timed[0]
+        facts = (one.cold_start_s, one.load_ms, one.memory_mb, one.file_mb)
+        start.add_row(name, *map(_short, facts))
+    _print(speed)
+    _print("")
+    _print(start)
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 @app.command()

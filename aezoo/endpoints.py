@@ -15,9 +15,9 @@ from aezoo.specs import CHUNK, EndpointSpec, TensorSpec, check_inputs
 __all__ = ["Endpoint", "EndpointSpec", "TensorSpec", "check_inputs"]
 
 
-def signature_of(spec: EndpointSpec) -> list[tf.TensorSpec]:
-    """Return the TensorFlow specs of the inputs, in order, with a free batch axis."""
-    return [tf.TensorSpec((None, *t.shape), t.dtype, name=t.name) for t in spec.inputs]
+def signature_of(spec: EndpointSpec, batch: int | None = None) -> list[tf.TensorSpec]:
+    """Return the TensorFlow specs of the inputs, in order; the batch axis is free unless given."""
+    return [tf.TensorSpec((batch, *t.shape), t.dtype, name=t.name) for t in spec.inputs]
 
 
 class Endpoint:
@@ -38,8 +38,12 @@ class Endpoint:
         """The endpoint's public name."""
         return self.spec.name
 
-    def traceable(self) -> tf.function:
-        """Return a `tf.function` of positional tensors in the order of the spec's inputs."""
+    def traceable(self, batch: int | None = None) -> tf.function:
+        """Return a `tf.function` of positional tensors in the order of the spec's inputs.
+
+        Args:
+            batch: The size of the batch axis; None leaves it free.
+        """
         names = [tensor.name for tensor in self.spec.inputs]
         given = {tensor.name for tensor in self.spec.outputs}
 
@@ -53,7 +57,7 @@ class Endpoint:
                 )
             return {name: tf.identity(value, name=name) for name, value in outputs.items()}
 
-        return tf.function(call, input_signature=signature_of(self.spec), autograph=False)
+        return tf.function(call, input_signature=signature_of(self.spec, batch), autograph=False)
 
     def __call__(self, **arrays: Any) -> dict[str, np.ndarray]:
         """Answer arrays by public name, in user units.

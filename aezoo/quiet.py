@@ -11,7 +11,7 @@ def import_tensorflow() -> None:
     """Import TensorFlow and run one operation while nobody listens to standard error."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    with _silent_stderr():
+    with silent_stderr():
         import tensorflow as tf
 
         tf.constant(1.0) + 1.0  # the first operation prints as well
@@ -22,7 +22,8 @@ def import_tensorflow() -> None:
 
 
 @contextlib.contextmanager
-def _silent_stderr():
+def silent_stderr():
+    """Let nobody hear what is written to standard error, C++ included."""
     sys.stderr.flush()
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -114,7 +114,7 @@ def train(
     else:
         resolved = recipes.resolve(entry, recipes.for_data(entry, data) | overrides)
     checked_arguments(builder_of(resolved), resolved.args, resolved.name)
-    dataset = _load_data(data, resolved)
+    dataset = data_for(resolved, data)
     if resume is not None:
         _check_same_rows(dataset, out)
     kept = {"scaling": resolved.data.scaling, "binarize": resolved.data.binarize}
@@ -134,7 +134,21 @@ def train(
     return run
 
 
-def _load_data(data, entry: Entry):
+def data_for(entry: Entry, data: Any = None):
+    """Return the data set of an entry, or what is given, read as the entry's model takes it.
+
+    Args:
+        entry: Whose `data` section says how.
+        data: A data set, or what `aezoo.data.load` takes; None takes the entry's own source.
+
+    Raises:
+        ZooError: If the entry's source was an array in memory, or the data cannot be read.
+
+    Example:
+        >>> from aezoo.registry import find
+        >>> data_for(find("vallina_ae"), "sample").name
+        'sample'
+    """
     from aezoo.data import DataSet, load
 
     if isinstance(data, DataSet):
@@ -142,9 +156,9 @@ def _load_data(data, entry: Entry):
     source = entry.data.source if data is None else data
     if isinstance(source, str) and source.startswith("<") and data is None:
         raise ZooError(
-            "This run was trained on arrays in memory, which a run folder does not keep.",
+            "The model was trained on arrays in memory, which a run folder does not keep.",
             received=source,
-            do="Pass the same arrays again: aezoo.train(resume=..., data=...).",
+            do="Pass the same arrays again, as `data`.",
         )
     builder = builder_of(entry)
     taken = builder.modalities_for(entry.args)

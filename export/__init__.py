@@ -13,6 +13,7 @@ _HOMES = {
     "Manifest": "aezoo.export.manifest",
     "predict_file": "aezoo.export.files",
     "score_file": "aezoo.export.scoring",
+    "bench_bundle": "aezoo.export.bench",
 }
 
 __all__ = [*_HOMES]

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -14,13 +15,22 @@ import numpy as np
 
 from aezoo.errors import ZooError
 
-_NAMES = {"onnx": "ONNX Runtime", "saved_model": "The SavedModel"}
+_NAMES = {
+    "onnx": "ONNX Runtime",
+    "saved_model": "The SavedModel",
+    "litert": "LiteRT",
+    "openvino": "OpenVINO",
+    "keras": "Keras predict",
+    "function": "tf.function",
+}
 
 Cases = dict[tuple[str, int], dict[str, np.ndarray]]  # (endpoint, batch) -> arrays by name
 
 
 class Process:
     """A process that has loaded its runtime and waits for questions."""
+
+    answers = Path()
 
     def __init__(self, kind: str):
         self.name = _NAMES[kind]
@@ -36,22 +46,48 @@ class Process:
             text=True,
         )
 
-    def start(self, folder: Path, questions: Path, answers: Path) -> None:
-        """Let it answer; returns at once."""
+    def start(self, folder: Path, endpoints: list[str], questions: Path, answers: Path) -> None:
+        """Let it answer what endpoints are asked; returns at once."""
         self.answers = answers
         with contextlib.suppress(BrokenPipeError):  # it ended already: `wait` says why
-            self.process.stdin.write(f"{folder}\n{questions}\n{answers}\n")
+            self._tell(do="load", folder=str(folder))
+            files = {"questions": str(questions), "answers": str(answers)}
+            self._tell(do="answer", endpoints=endpoints, **files)
             self.process.stdin.flush()
+
+    def _tell(self, **command) -> None:
+        self.process.stdin.write(json.dumps(command) + "\n")
+
+    def ask(self, **command) -> dict:
+        """Give one command and return the reply to it; see `replay.py`.
+
+        Raises:
+            ZooError: If it failed, with the last line that it wrote, or was ended by a signal.
+        """
+        with contextlib.suppress(BrokenPipeError):
+            self._tell(**command)
+            self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            self._require_success()
+        return json.loads(line)
 
     def wait(self) -> Cases:
         """Return its answers.
 
         Raises:
-            ZooError: If it failed, with the last line that it wrote, or was ended by a signal.
+            ZooError: As `ask`.
         """
+        self._require_success()
+        return read_cases(self.answers)
+
+    def _require_success(self) -> None:
+        """Let it end; raise if it failed."""
         _, errors = self.process.communicate()
         code = self.process.returncode
         last = errors.strip().splitlines()[-1:] or [f"exit code {code}"]
+        if code == -signal.SIGSEGV:
+            raise ZooError(f"{self.name} crashes on what was exported.", received=last[0][:300])
         if code < 0:
             raise ZooError(
                 f"{self.name} was ended from outside while it ran what was exported.",
@@ -66,19 +102,19 @@ class Process:
                 received=last[0][:300],
                 do="Report this model and its layers.",
             )
-        return read_cases(self.answers)
 
 
 @contextlib.contextmanager
-def processes() -> Iterator[tuple[Process, Process, Path]]:
-    """Start ONNX Runtime and TensorFlow; yield both and a folder for questions and answers."""
-    started = []
+def processes(*kinds: str) -> Iterator[tuple[dict[str, Process], Path]]:
+    """Start runtimes; yield them by kind, and a folder for questions and answers."""
+    started = {}
     with tempfile.TemporaryDirectory(prefix="aezoo-") as folder:
         try:
-            started = [Process("onnx"), Process("saved_model")]
-            yield *started, Path(folder)
+            for kind in kinds:
+                started[kind] = Process(kind)
+            yield started, Path(folder)
         finally:
-            for one in started:
+            for one in started.values():
                 one.process.kill()
                 one.process.communicate()
 

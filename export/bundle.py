@@ -6,7 +6,7 @@ saved_model/1/  onnx/<endpoint>.onnx  model.keras  probe.npz  manifest.json  REA
 
 import contextlib
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,22 @@ import keras
 import numpy as np
 import onnx
 
+from aezoo import recipes
+from aezoo.config import override
+from aezoo.data import DataSet, load
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError, closest_match
-from aezoo.export import card, manifest, onnx_graph, saved_model
+from aezoo.export import card, formats, manifest, onnx_graph, saved_model, variants
 from aezoo.export.asking import Cases, Process, processes, write_cases
 from aezoo.export.compare import compare
 from aezoo.export.fusing import without_cudnn
+from aezoo.export.gates import MeasuringRows
 from aezoo.export.manifest import Comparison, Manifest, Probe, Undecided, Verification
 from aezoo.export.placing import whole_folder
 from aezoo.export.probe import Arrays, given_rows, kept_rows, probe_inputs, tiled
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import PROBE_FILE, verify_bundle, write_probe
+from aezoo.training import data_for
 from aezoo.version import __version__
 from aezoo.zoo_model import ZooModel, precision
 
@@ -37,7 +42,12 @@ _LIBRARIES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 
 
 def export_bundle(
-    model: ZooModel, path: str | Path, sample: Any = None, overwrite: bool = False
+    model: ZooModel,
+    path: str | Path,
+    sample: Any = None,
+    overwrite: bool = False,
+    also: Sequence[str] = (),
+    data: Any = None,
 ) -> Bundle:
     """Export a model as a SavedModel and ONNX graphs, proven to answer as it does.
 
@@ -52,6 +62,10 @@ def export_bundle(
             one, validation rows that training kept. They are topped up to 33 different rows with
             draws from the declared range; at most 8 are kept in the bundle.
         overwrite: Replace the bundle that stands at `path`.
+        also: Further formats, proven too: `litert` (one row at a time, built-in operations only),
+            `openvino`; variants of the ONNX graphs, measured: `fp16` (storage), `int8`.
+        data: What variants are measured on: a data set with test rows, or what `aezoo.data.load`
+            takes; None takes what `aezoo.train` trained on.
 
     Returns:
         The bundle, ready to be asked.
@@ -68,8 +82,10 @@ def export_bundle(
         ['reconstruct', 'encode', 'decode', 'score']
     """
     _check_model(model)
+    _check_also(also)
+    dataset = _data(model, also, data)
     with whole_folder(Path(path), overwrite) as folder:
-        _fill(folder, model, sample)
+        _fill(folder, model, sample, also, dataset)
         verify_bundle(folder)
     return Bundle(path)
 
@@ -90,10 +106,47 @@ def _check_model(model: Any) -> None:
         )
 
 
-def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
+def _check_also(also: Sequence[str]) -> None:
+    known = [*formats.FORMATS, *variants.VARIANTS]
+    for name in also:
+        if name not in known:
+            raise ZooError(
+                "There is no further format or variant of this name.",
+                received=name,
+                closest=closest_match(name, known),
+                do=f"Choose from {', '.join(known)}.",
+            )
+        if name in formats.FORMATS and not formats.FORMATS[name].is_installed():
+            raise ZooError(
+                f"The {name} format needs {formats.FORMATS[name].LIBRARY}, which is not installed.",
+                do=f"pip install 'aezoo[{name}]'",
+            )
+
+
+def _data(model: ZooModel, also: Sequence[str], data: Any) -> DataSet | None:
+    """Return what variants are measured on; None if none is wanted."""
+    measured = [name for name in also if name in variants.VARIANTS]
+    if not measured:
+        return None
+    if isinstance(data, DataSet):
+        return data
+    trained_by_recipe = model.entry is not None and getattr(model, "probe_rows", None) is not None
+    if data is None and not trained_by_recipe:
+        raise ZooError(
+            f"{' and '.join(measured)}: measured on test rows, and no data were given.",
+            do="Give what the model was trained on: export_bundle(..., data=...), or --data.",
+        )
+    if model.entry is None:
+        return load(data)
+    return data_for(override(model.entry, recipes.for_data(model.entry, data)), data)
+
+
+def _fill(
+    folder: Path, model: ZooModel, sample: Any, also: Sequence[str], data: DataSet | None
+) -> None:
     """Write everything into the temporary folder and compare."""
     with (
-        processes() as (runtime, server, scratch),  # they load while we convert
+        processes("onnx", "saved_model") as (runtimes, scratch),  # they load while we convert
         float32_copy(model) as served,
         without_cudnn(served),
     ):
@@ -108,10 +161,10 @@ def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
         questions = {
             (e.name, batch): tiled(rows, e.spec, batch) for e in endpoints for batch in batches
         }
-        write_cases(scratch / "questions.npz", questions)
-        for process, written in ((runtime, "onnx"), (server, "saved_model/1")):
-            answers = scratch / f"{written[:4]}.npz"
-            process.start(folder / written, scratch / "questions.npz", answers)
+        asked = scratch / "questions.npz"
+        write_cases(asked, questions)
+        for kind, written in (("onnx", "onnx"), ("saved_model", "saved_model/1")):
+            runtimes[kind].start(folder / written, [*graphs], asked, scratch / f"{kind}.npz")
         expected = {
             (name, batch): served.endpoint(name)(**asked)
             for (name, batch), asked in questions.items()
@@ -119,7 +172,13 @@ def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
         _require_both_decisions(expected)
         kept = kept_rows(given, batches[-1])
         write_probe(folder / PROBE_FILE, _kept(endpoints, rows, kept))
-        comparisons, undecided = _compared(endpoints, questions, expected, runtime, server)
+        comparisons, undecided = _compared(endpoints, questions, expected, runtimes)
+        made = {
+            name: formats.add(name, served, endpoints, folder, asked, questions, expected)
+            for name in also
+            if name in formats.FORMATS
+        }
+        measured = _variants(served, endpoints, also, data, folder)
     model.save(folder / "model.keras")
     verification = Verification(
         batches=batches,
@@ -128,7 +187,26 @@ def _fill(folder: Path, model: ZooModel, sample: Any) -> None:
         undecided=undecided,
     )
     probe = Probe(origin=origin, rows=kept, compared=batches[-1])
-    _describe(folder, model, endpoints, probe, verification)
+    _describe(folder, model, endpoints, probe, verification, formats=made, variants=measured)
+
+
+def _variants(
+    model: ZooModel,
+    endpoints: list[Endpoint],
+    also: Sequence[str],
+    data: DataSet | None,
+    folder: Path,
+) -> dict[str, manifest.Variant]:
+    if data is None:
+        return {}
+    rows = MeasuringRows(model, endpoints, data)
+    specs = [endpoint.spec for endpoint in endpoints]
+    graphs = {spec.name: onnx.load(folder / "onnx" / f"{spec.name}.onnx") for spec in specs}
+    return {
+        kind: variants.add(kind, specs, graphs, rows, folder / f"onnx_{kind}")
+        for kind in also
+        if kind in variants.VARIANTS
+    }
 
 
 def _chosen(model: ZooModel) -> list[str]:
@@ -211,12 +289,12 @@ def _compared(
     endpoints: list[Endpoint],
     questions: Cases,
     expected: Cases,
-    runtime: Process,
-    server: Process,
+    runtimes: dict[str, Process],
 ) -> tuple[list[Comparison], list[Undecided]]:
     largest: dict[tuple[str, str, str], float] = {}
     undecided = []
-    for kind, process in (("onnx", runtime), ("saved_model", server)):
+    for kind in ("onnx", "saved_model"):
+        process = runtimes[kind]
         answers = process.wait()
         for endpoint in endpoints:
             for (name, batch), asked in questions.items():
@@ -255,20 +333,22 @@ def _describe(
     endpoints: list[Endpoint],
     probe: Probe,
     verification: Verification,
+    **further: dict,
 ) -> None:
-    """Write the manifest and the card."""
+    """Write the manifest and the card; `further` are parts of the manifest."""
     files = {
         path.relative_to(folder).as_posix(): manifest.file_record(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
     trained_in = precision_of(model)
+    libraries = (*_LIBRARIES, *(formats.FORMATS[name].LIBRARY for name in further["formats"]))
     made = Manifest(
         schema_version=manifest.SCHEMA_VERSION,
         sha256="",
         bytes=0,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        versions={"aezoo": __version__} | {name: metadata.version(name) for name in _LIBRARIES},
+        versions={"aezoo": __version__} | {n: metadata.version(n) for n in libraries},
         precision="float32" if trained_in == "float32" else f"float32, trained in {trained_in}",
         entry=_entry(model),
         parameters=model.count_params(),
@@ -278,6 +358,7 @@ def _describe(
         metrics=dict(getattr(model, "metrics_measured", None) or {}),
         probe=probe,
         verification=verification,
+        **further,
         content_digest=manifest.content_digest(files),
         files=files,
     )

@@ -25,6 +25,8 @@ def write(manifest: Manifest) -> str:
         _calls(manifest),
         "## What verification saw",
         _verification(manifest),
+        *_formats(manifest),
+        *_variants(manifest),
         "## Calibration",
         _calibration(manifest),
         "## Measured",
@@ -152,6 +154,49 @@ def _verification(m: Manifest) -> str:
         text += f"\n\n{len(v.undecided)} decisions lie on their border and may fall either way; "
         text += "`manifest.json` lists them."
     return text
+
+
+def _formats(m: Manifest) -> list[str]:
+    parts = ["## Further formats"] if m.formats else []
+    for name, further in m.formats.items():
+        rows = [
+            (f"`{endpoint}`", f"`{output}`", f"{largest:.1e}")
+            for endpoint, by_output in further.differences.items()
+            for output, largest in by_output.items()
+        ]
+        parts.append(f"`{name}/`: {further.note}. Largest differences from Keras on the same rows:")
+        parts.append(_table(("endpoint", "output", name), rows))
+        parts += [f"- no `{endpoint}`: {why}" for endpoint, why in further.refused.items()]
+    return parts
+
+
+def _variants(m: Manifest) -> list[str]:
+    parts = ["## Variants"] if m.variants else []
+    for name, variant in m.variants.items():
+        rows = [
+            (
+                f"`{endpoint}`",
+                f"{cost.bytes:,} for {cost.bytes_before:,}",
+                *(
+                    f"{cost.milliseconds[b]:.3g} for {cost.milliseconds_before[b]:.3g}"
+                    for b in cost.milliseconds
+                ),
+                "; ".join(f"{what} {value:.2g}" for what, value in cost.quality.items()),
+            )
+            for endpoint, cost in variant.costs.items()
+        ]
+        batches = [f"ms at batch {b}" for b in next(iter(variant.costs.values())).milliseconds]
+        parts.append(
+            f"`onnx_{name}/`, for `aezoo.export.Bundle(path, variant={name!r})`, against float32; "
+            f"measured on {variant.measured_on}:"
+        )
+        parts.append(_table(("endpoint", "bytes", *batches, "how much worse"), rows))
+        parts += [f"- no `{endpoint}`: {why}" for endpoint, why in variant.refused.items()]
+    if m.variants:
+        limits = next(iter(m.variants.values())).limits
+        allowed = "; ".join(f"{what} {limit:g}" for what, limit in limits.items())
+        parts.append(f"An endpoint that exceeds a limit is left out: {allowed}.")
+    return parts
 
 
 def _calibration(m: Manifest) -> str:

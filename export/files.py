@@ -61,6 +61,7 @@ def predict_file(
     input_path: str | Path,
     endpoint: str | None = None,
     output: str | Path | None = None,
+    variant: str | None = None,
 ) -> Prediction:
     """Answer the rows of a file with a bundle.
 
@@ -72,6 +73,7 @@ def predict_file(
             into tiles; where that saw arrays only, their centre is taken.
         endpoint: Its name; None takes the first.
         output: `.npz` for all outputs, `.npy` for the first.
+        variant: `fp16` or `int8` where the bundle has it.
 
     Raises:
         ZooError: For a file that cannot be read or does not fit the endpoint.
@@ -79,7 +81,7 @@ def predict_file(
     Example:
         print(aezoo.export.predict_file("artifacts/conv_ae", "photos", "score"))
     """
-    bundle = Bundle(bundle_dir)
+    bundle = Bundle(bundle_dir, variant)
     spec = bundle.spec(endpoint)
     output = Path(output) if output is not None else None
     if output is not None and output.suffix.lower() not in (".npz", ".npy"):

@@ -18,9 +18,9 @@ import pydantic
 from aezoo.errors import ZooError
 from aezoo.specs import RELATIVE_TOLERANCE, EndpointSpec, TensorSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 knew no further formats and variants
 FILE_NAME = "manifest.json"
-SHARED_WEIGHTS = "onnx/weights.bin"  # where endpoints share them
+SHARED_WEIGHTS = "weights.bin"  # beside the graphs, where endpoints share them
 
 
 class Part(pydantic.BaseModel):
@@ -93,6 +93,56 @@ class Verification(Part):
     undecided: list[Undecided]
 
 
+class Format(Part):
+    """A further format of the graphs, proven as the others are.
+
+    Attributes:
+        note: What its user should know.
+        differences: Largest differences from Keras by endpoint and output, in the output's unit.
+        refused: Why an endpoint has no file in this format.
+    """
+
+    note: str
+    differences: dict[str, dict[str, float]]
+    refused: dict[str, str]
+
+
+class Cost(Part):
+    """What a variant of one endpoint's graph costs and gains.
+
+    Attributes:
+        bytes: Length of its file with the weights.
+        bytes_before: That of the float32 graph.
+        milliseconds: Median time of a call by batch size, where it was exported.
+        milliseconds_before: That of the float32 graph, timed in turn with it.
+        quality: By output and measure: how much worse it answers.
+    """
+
+    bytes: int
+    bytes_before: int
+    milliseconds: dict[int, float]
+    milliseconds_before: dict[int, float]
+    quality: dict[str, float]
+
+
+class Variant(Part):
+    """ONNX graphs of another precision, measured on test rows.
+
+    Attributes:
+        measured_on: Which rows, in words.
+        rows: How many.
+        costs: By endpoint.
+        refused: Why an endpoint has no file in this variant.
+        limits: The most that is allowed of each measure.
+    """
+
+    measured_on: str
+    rows: int
+    costs: dict[str, Cost]
+    refused: dict[str, str]
+    limits: dict[str, float]
+
+
 class Manifest(Part):
     """Everything that a bundle says about itself.
 
@@ -111,6 +161,8 @@ class Manifest(Part):
         metrics: What was measured before the export, in the measurer's words.
         probe: The rows of `probe.npz`.
         verification: What the comparison saw.
+        formats: Further formats, by the folder that holds them.
+        variants: ONNX graphs of another precision; `int8` stands in the folder `onnx_int8`.
         content_digest: Equal for equal weights and graphs, whenever and wherever exported.
         files: Every other file of the bundle.
     """
@@ -129,6 +181,8 @@ class Manifest(Part):
     metrics: dict[str, Any]
     probe: Probe
     verification: Verification
+    formats: dict[str, Format] = {}
+    variants: dict[str, Variant] = {}
     content_digest: str
     files: dict[str, FileRecord]
 

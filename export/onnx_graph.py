@@ -20,11 +20,11 @@ from aezoo.endpoints import Endpoint, signature_of
 from aezoo.errors import ZooError
 from aezoo.export.canonical import all_nodes, canonical
 from aezoo.export.fusing import fused_recurrence
+from aezoo.export.manifest import SHARED_WEIGHTS
 from aezoo.specs import EndpointSpec, TensorSpec
 from aezoo.version import __version__
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
-SHARED_FILE = "weights.bin"
 SHARE_ABOVE = 16 * 2**20  # bytes of all graphs together
 _EXTERNAL_FROM = 1024  # bytes of one tensor; smaller ones stay in the graph
 _ALIGNMENT = 64
@@ -95,7 +95,7 @@ def write(models: dict[str, onnx.ModelProto], folder: Path) -> None:
     """
     folder.mkdir(parents=True)
     if sum(model.ByteSize() for model in models.values()) > SHARE_ABOVE:
-        _share_weights(list(models.values()), folder / SHARED_FILE)
+        _share_weights(list(models.values()), folder / SHARED_WEIGHTS)
     for name, model in models.items():
         path = folder / f"{name}.onnx"
         path.write_bytes(model.SerializeToString(deterministic=True))
@@ -115,7 +115,7 @@ def _share_weights(models: list[onnx.ModelProto], path: Path) -> None:
                 offsets[digest] = file.tell()
                 file.write(raw)
             external_data_helper.set_external_data(
-                tensor, SHARED_FILE, offset=offsets[digest], length=len(raw)
+                tensor, SHARED_WEIGHTS, offset=offsets[digest], length=len(raw)
             )
             tensor.ClearField("raw_data")
 

@@ -17,28 +17,46 @@ class Bundle:
 
     Args:
         path: The folder that `export_bundle` wrote.
+        variant: `fp16` or `int8` where the bundle has it; None takes the proven float32 graphs.
 
     Attributes:
         path: The folder.
         manifest: What the bundle says about itself.
 
     Raises:
-        ZooError: If the folder is no bundle or its manifest was changed.
+        ZooError: If the folder is no bundle, its manifest was changed, or it has no such variant.
 
     Example:
         bundle = aezoo.export.Bundle("artifacts/conv_ae")
         bundle.predict("score", image=rows)["score"]      # (rows, 1), float32
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
+    def __init__(self, path: str | Path, variant: str | None = None):
+        self.path, self.variant = Path(path), variant
         self.manifest = manifests.read(self.path)
+        known = self.manifest.variants
+        if variant is not None and variant not in known:
+            raise ZooError(
+                f"The bundle {self.path.name} has no variant of this name.",
+                received=variant,
+                closest=closest_match(variant, known),
+                do=f"Variants: {', '.join(known)}." if known else "Export it with --also int8.",
+            )
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
 
     @property
     def endpoints(self) -> list[EndpointSpec]:
         """What can be asked, the default endpoint first."""
-        return self.manifest.endpoints
+        if self.variant is None:
+            return self.manifest.endpoints
+        passed = self.manifest.variants[self.variant].costs
+        return [spec for spec in self.manifest.endpoints if spec.name in passed]
+
+    @property
+    def digest(self) -> str:
+        """What changes if any answer of the graphs may."""
+        shared = self.manifest.content_digest
+        return shared if self.variant is None else f"{shared} {self.variant}"
 
     def predict(self, endpoint: str | None = None, /, **arrays: Any) -> dict[str, np.ndarray]:
         """Answer arrays by public name, in user units.
@@ -71,11 +89,13 @@ class Bundle:
         """
         if endpoint is None:
             return self.endpoints[0]
-        spec = self.manifest.endpoint(endpoint)
-        if spec is None:
-            names = [known.name for known in self.endpoints]
+        by_name = {known.name: known for known in self.endpoints}
+        if endpoint not in by_name:
+            names = [*by_name]
             advice = f"Endpoints: {', '.join(names)}."
-            if endpoint == "detect":
+            if self.variant and self.manifest.endpoint(endpoint):
+                advice += f" {self.manifest.variants[self.variant].refused[endpoint]}"
+            elif endpoint == "detect":
                 advice = "Calibrate the model before it is exported: aezoo.calibrate."
             raise ZooError(
                 f"The bundle {self.path.name} has no endpoint of this name.",
@@ -83,14 +103,15 @@ class Bundle:
                 closest=closest_match(endpoint, names),
                 do=advice,
             )
-        return spec
+        return by_name[endpoint]
 
     def _session(self, endpoint: str) -> onnxruntime.InferenceSession:
         if endpoint not in self._sessions:
-            graph = f"onnx/{endpoint}.onnx"
+            folder = f"onnx_{self.variant}" if self.variant else "onnx"
+            graph, weights = f"{folder}/{endpoint}.onnx", f"{folder}/{manifests.SHARED_WEIGHTS}"
             manifests.check_listed(self.path, graph, self.manifest)
-            if os.path.lexists(self.path / manifests.SHARED_WEIGHTS):
-                manifests.check_listed(self.path, manifests.SHARED_WEIGHTS, self.manifest)
+            if os.path.lexists(self.path / weights):
+                manifests.check_listed(self.path, weights, self.manifest)
             self._sessions[endpoint] = onnxruntime.InferenceSession(
                 self.path / graph, providers=["CPUExecutionProvider"]
             )

@@ -31,7 +31,7 @@ def write(model: keras.Model, endpoints: list[Endpoint], folder: Path) -> None:
     signatures = {"serving_default": signatures[endpoints[0].name]} | signatures
     _refuse_other_variables(model, signatures)
     try:
-        with _quiet():
+        with quiet():
             tf.saved_model.save(served, str(folder), signatures=signatures)
     except tf.errors.OpError as error:
         raise OSError(f"TensorFlow cannot write {folder.name}: {error.message}") from error
@@ -52,7 +52,8 @@ def _refuse_other_variables(model: keras.Model, signatures: dict) -> None:
 
 
 @contextlib.contextmanager
-def _quiet():
+def quiet():
+    """Silence TensorFlow's messages below errors."""
     logger = logging.getLogger("tensorflow")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -61,6 +61,7 @@ def score_file(
     endpoint: str | None = None,
     shard: tuple[int, int] = (1, 1),
     batch_size: int = 256,
+    variant: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
     """Answer every row of a large file with a bundle, in bounded memory.
@@ -77,6 +78,7 @@ def score_file(
             its own, `OUTPUT-i-of-n.parquet`. Shards may run anywhere, at any time; they are cut
             between batches, so that each batch holds the rows that it holds in a single run.
         batch_size: Rows that the graph sees at once.
+        variant: `fp16` or `int8` where the bundle has it.
         progress: Called with rows done and rows in all, after each block.
 
     Returns:
@@ -88,7 +90,7 @@ def score_file(
     Example:
         aezoo.export.score_file("artifacts/conv_ae", "big.npy", "scores.parquet")
     """
-    bundle = Bundle(bundle_dir)
+    bundle = Bundle(bundle_dir, variant)
     spec = bundle.spec(endpoint or _scoring(bundle))
     columns, left_out = _columns(spec)
     rows = open_rows(bundle, spec, Path(input_path))
@@ -158,7 +160,7 @@ def _shard(output: Path, shard: tuple[int, int], count: int, batch: int) -> tupl
 
 def _job(bundle: Bundle, spec: EndpointSpec, rows: RowFile, *numbers: int) -> str:
     """Return a digest of all that the answers depend on."""
-    asked = [bundle.manifest.content_digest, spec.to_config()]
+    asked = [bundle.digest, spec.to_config()]
     facts = [*asked, rows.fingerprint(), *numbers, BLOCK]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -240,7 +240,7 @@ def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
 
 
 def test_a_bundle_of_a_newer_version_and_a_folder_without_manifest_are_refused(bundle, tmp_path):
-    signed_again(bundle, schema_version=2)
+    signed_again(bundle, schema_version=manifests.SCHEMA_VERSION + 1)
     with pytest.raises(ZooError, match="newer aezoo"):
         aezoo.verify_bundle(bundle)
     with pytest.raises(ZooError, match=r"no manifest\.json"):
@@ -331,3 +331,18 @@ def test_each_feature_of_a_table_declares_its_own_range(rng, tmp_path):
     np.testing.assert_allclose(spec.high, table.mean(0) + 3 * table.std(0), rtol=1e-4)
     assert "by feature, see manifest.json" in (bundle.path / "README.md").read_text()
     assert bundle.manifest.probe.origin["features"].startswith("uniform draws from each feature's")
+
+
+def test_a_bundle_of_the_first_schema_still_verifies_and_answers(tmp_path):
+    shutil.unpack_archive(Path(__file__).parent / "data" / "bundle_v1.zip", tmp_path)
+    old = aezoo.export.Bundle(tmp_path / "tiny")
+    assert old.manifest.schema_version == 1 and old.manifest.formats == {}
+    seen = aezoo.verify_bundle(old.path)
+    assert len(seen.differences) == 8 and max(seen.differences.values()) < 1e-6
+    model = aezoo.load(old.path)
+    rows = np.linspace(0, 1, 12, dtype="float32").reshape(2, 6)
+    np.testing.assert_allclose(
+        old.predict("score", features=rows)["score"],
+        model.endpoint("score")(features=rows)["score"],
+        rtol=1e-5,
+    )

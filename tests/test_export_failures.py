@@ -25,7 +25,7 @@ class Answering:
     def __init__(self, name, model, change):
         self.name, self.model, self.change = name, model, change
 
-    def start(self, folder: Path, questions: Path, answers: Path):
+    def start(self, folder: Path, endpoints: list[str], questions: Path, answers: Path):
         self.asked = read_cases(questions)
 
     def wait(self):
@@ -44,10 +44,10 @@ def quick(monkeypatch, tmp_path_factory):
 
     def install(model, onnx=same, saved_model=same):
         @contextlib.contextmanager
-        def processes():
-            folder = tmp_path_factory.mktemp("asked")
+        def processes(*kinds):
             runtime = Answering("ONNX Runtime", model, onnx)
-            yield runtime, Answering("The SavedModel", model, saved_model), folder
+            server = Answering("The SavedModel", model, saved_model)
+            yield {"onnx": runtime, "saved_model": server}, tmp_path_factory.mktemp("asked")
 
         monkeypatch.setattr(bundle, "processes", processes)
 
@@ -99,7 +99,14 @@ def test_ctrl_c_leaves_nothing_and_goes_on_up(model, quick, monkeypatch, tmp_pat
 
 
 def test_ctrl_c_ends_the_processes_that_were_started():
-    with pytest.raises(KeyboardInterrupt), asking.processes() as (runtime, server, folder):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        asking.processes("onnx", "saved_model") as (
+            started,
+            folder,
+        ),
+    ):
+        runtime, server = started.values()
         assert runtime.process.poll() is None and folder.is_dir()
         raise KeyboardInterrupt
     assert runtime.process.returncode is not None and server.process.returncode is not None
@@ -107,9 +114,10 @@ def test_ctrl_c_ends_the_processes_that_were_started():
 
 
 def test_a_process_that_fails_is_quoted(tmp_path):
-    with asking.processes() as (runtime, _, folder):
+    with asking.processes("onnx") as (started, folder):
+        runtime = started["onnx"]
         asking.write_cases(folder / "q.npz", {("encode", 1): {"x": np.zeros(1)}})
-        runtime.start(tmp_path, folder / "q.npz", folder / "a.npz")
+        runtime.start(tmp_path, ["encode"], folder / "q.npz", folder / "a.npz")
         with pytest.raises(ZooError, match=r"ONNX Runtime cannot run.*\n.*encode\.onnx"):
             runtime.wait()
 

@@ -392,3 +392,21 @@ def test_an_exported_bundle_gives_the_same_answers(change, rng, tmp_path):
     classes = answer["probabilities"]
     wanted = classes[..., 0] > 0.5 if model.classes == 1 else classes.argmax(-1)
     np.testing.assert_array_equal(answer["mask"], wanted)
+
+
+def test_the_mean_over_flips_is_that_of_the_four_mirror_images(rng):
+    small = {"input_shape": (11, 14, 1), "filters": (4, 8), "classes": 3}
+    model = aezoo.build("unet", **small, average_flips=True, seed=0)
+    plain = aezoo.build("unet", **small, seed=0)
+    plain.set_weights(model.get_weights())
+    x = rng.random((3, 11, 14, 1), "float32")
+
+    def answer(x):
+        return plain(x).numpy()
+
+    turned = [answer(x[:, ::v, ::h])[:, ::v, ::h] for v in (1, -1) for h in (1, -1)]
+    np.testing.assert_allclose(model(x).numpy(), np.mean(turned, axis=0), atol=1e-6)
+    assert np.abs(model(x).numpy() - answer(x)).max() > 1e-3
+    np.testing.assert_allclose(model(x, training=True), plain(x, training=True), atol=1e-6)
+    segmented = model.endpoint("segment")(image=x)["probabilities"]
+    np.testing.assert_allclose(segmented, model(x).numpy(), atol=1e-6)

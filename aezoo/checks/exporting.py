@@ -16,7 +16,8 @@ from aezoo.registry import builder_of
 def the_exported_bundle_answers_alike(entry: Entry) -> None:
     """SavedModel and ONNX of every endpoint answer as Keras does, and the bundle verifies.
 
-    No weight is zero, and a model with a `score` is calibrated, so that `detect` is asked too.
+    So do the further formats whose libraries are installed, or the manifest says why not. No weight
+    is zero, and a model with a `score` is calibrated, so that `detect` is asked too.
     """
     from aezoo.export import verify_bundle
 
@@ -60,11 +61,12 @@ def bundle_of(entry: Entry) -> Iterator[Path]:
 @functools.lru_cache(maxsize=2)  # an export takes seconds, and two checks need it
 def _files_of(text: str, builder: type) -> dict[str, bytes]:
     from aezoo.export import export_bundle
+    from aezoo.export.formats import installed
 
     bench = bench_of(parse_entry(text, "checks"))
     asked = inputs_for(bench.seasoned, bench.rows, seed=0)  # those that calibrated it
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "bundle"
-        export_bundle(bench.seasoned, root, sample=asked)
+        export_bundle(bench.seasoned, root, sample=asked, also=installed())
         files = [path for path in root.rglob("*") if path.is_file()]
         return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}

@@ -14,7 +14,7 @@ import math
 from typing import Annotated, Literal
 
 import keras
-from keras import layers
+from keras import layers, ops
 from pydantic import Field
 
 from aezoo import losses
@@ -25,6 +25,8 @@ from aezoo.zoo_model import Width
 
 Normalization = Literal["batch", "group", "none"]
 Upsampling = Literal["transposed", "nearest"]
+
+_FLIPS = ((1, 1), (-1, 1), (1, -1), (-1, -1))  # steps down and across
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -43,6 +45,8 @@ class UNet(Segmenter):
         activation: Of every convolution but the last.
         loss: What `build` compiles where the recipe names none.
         label_smoothing: Of the cross-entropy in the loss, see `aezoo.losses.PixelCrossEntropy`.
+        average_flips: Answer the mean over the picture and its three mirror images. A little
+            better where left and right, up and down mean the same; four times the work.
 
     Raises:
         ZooError: If `label_smoothing` is given for a loss that has none.
@@ -66,12 +70,13 @@ class UNet(Segmenter):
         activation: str = "relu",
         loss: Literal["dice", "cross_entropy", "dice_cross_entropy"] = "dice_cross_entropy",
         label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        average_flips: bool = False,
     ):
         block = _Block(normalization, activation)
         encoder = unet_encoder(input_shape, filters, dropout, block)
         decoder = unet_decoder(input_shape, filters, classes, upsampling, block)
         super().__init__(encoder, decoder, classes, loss)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.average_flips = label_smoothing, average_flips
         self.loss_of(loss)  # refuses what has no labels to smooth
         # The encoder's own layers, asked for every level at once.
         skips = [encoder.get_layer(f"skip_{level}").output for level in range(len(filters) - 1)]
@@ -91,8 +96,15 @@ class UNet(Segmenter):
 
     def call(self, x, training=False):
         """Return the probabilities of `x`: (B, H, W, C) -> (B, H, W, classes), float32."""
+        averaged = self.average_flips and not training
+        if averaged:
+            x = ops.concatenate([x[:, ::v, ::h] for v, h in _FLIPS])  # (4B, H, W, C)
         *skips, code = self.levels(x, training=training)
-        return self.decoder([code, *skips], training=training)
+        p = self.decoder([code, *skips], training=training)  # (B or 4B, H, W, classes)
+        if averaged:
+            p = ops.reshape(p, (len(_FLIPS), -1, *p.shape[1:]))  # (4, B, H, W, classes)
+            p = sum(p[i, :, ::v, ::h] for i, (v, h) in enumerate(_FLIPS)) / len(_FLIPS)
+        return p
 
 
 class _Block:
