@@ -23,6 +23,9 @@ results: $(READY)
 	$(BIN)/python benchmarks/unet_brain_mri.py
 	$(BIN)/python benchmarks/seq2seq_ecg5000.py
 	$(BIN)/python benchmarks/export_parity.py
+	$(BIN)/python benchmarks/runtimes.py
+	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/readme_table.py
 

@@ -175,7 +175,9 @@ def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder or .keras file.")],
+    run: Annotated[
+        Path, typer.Argument(help="A run folder or .keras file; with --layout, a bundle.")
+    ],
     bundle: Annotated[Path, typer.Argument(help="The bundle to make.")],
     overwrite: Annotated[bool, typer.Option(help="Replace an existing bundle.")] = False,
     also: Annotated[
@@ -184,14 +186,30 @@ def export(
     data: Annotated[
         str | None, typer.Option(help="What fp16 and int8 are measured on; default: the run's.")
     ] = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="Add a page that runs it in browsers.")
+    ] = False,
+    web_runtime: Annotated[
+        Path | None, typer.Option(help="Folder of onnxruntime-web for --web; else npm fetches it.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="RUN is a bundle: write it as tfserving, triton or kserve.")
+    ] = None,
 ) -> None:
     """Export a verified bundle: SavedModel, ONNX, manifest; or nothing."""
+    if layout is not None:
+        from aezoo.export import write_layout
+
+        _print(f"{_bold(write_layout(run, layout, bundle))} for {layout}.")
+        return
     _start_tensorflow()
     import aezoo
 
     model = aezoo.load(run)
     with _console(stderr=True).status("exporting and verifying"):
-        made = aezoo.export_bundle(model, bundle, overwrite=overwrite, also=also or (), data=data)
+        made = aezoo.export_bundle(
+            model, bundle, None, overwrite, also or (), data, web=web_runtime or web
+        )
     for name, further in (made.manifest.formats | made.manifest.variants).items():
         for endpoint, why in further.refused.items():
             _print(f"[yellow]no {name} of {endpoint}:[/] {_escaped(why)}")
@@ -256,6 +274,19 @@ def _shard(text: str) -> tuple[int, int]:
     if not (i.isdecimal() and n.isdecimal()):
         raise ZooError("This is no shard.", received=text, do="Write i/n, such as --shard 2/8.")
     return int(i), int(n)
+
+
+@app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(help="A bundle, or a folder of NAME/ or NAME/1.")],
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines ask.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="REST.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(help="gRPC.")] = 8081,
+) -> None:
+    """Serve bundles by KServe's v2 protocol, REST and gRPC; needs no TensorFlow."""
+    from aezoo.export import serve as start
+
+    start(folder, host, http_port, grpc_port)
 
 
 @app.command()

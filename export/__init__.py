@@ -14,6 +14,8 @@ _HOMES = {
     "predict_file": "aezoo.export.files",
     "score_file": "aezoo.export.scoring",
     "bench_bundle": "aezoo.export.bench",
+    "serve": "aezoo.export.serving",
+    "write_layout": "aezoo.export.layouts",
 }
 
 __all__ = [*_HOMES]

@@ -30,6 +30,8 @@ from aezoo.export.placing import whole_folder
 from aezoo.export.probe import Arrays, given_rows, kept_rows, probe_inputs, tiled
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import PROBE_FILE, verify_bundle, write_probe
+from aezoo.export.web import find_runtime
+from aezoo.export.web import write as write_page
 from aezoo.training import data_for
 from aezoo.version import __version__
 from aezoo.zoo_model import ZooModel, precision
@@ -48,6 +50,7 @@ def export_bundle(
     overwrite: bool = False,
     also: Sequence[str] = (),
     data: Any = None,
+    web: bool | str | Path = False,
 ) -> Bundle:
     """Export a model as a SavedModel and ONNX graphs, proven to answer as it does.
 
@@ -66,6 +69,8 @@ def export_bundle(
             `openvino`; variants of the ONNX graphs, measured: `fp16` (storage), `int8`.
         data: What variants are measured on: a data set with test rows, or what `aezoo.data.load`
             takes; None takes what `aezoo.train` trained on.
+        web: Add a page that runs the model in a browser, `web/index.html`. It needs the npm package
+            onnxruntime-web: True fetches it once with npm, a path says where it is.
 
     Returns:
         The bundle, ready to be asked.
@@ -84,8 +89,9 @@ def export_bundle(
     _check_model(model)
     _check_also(also)
     dataset = _data(model, also, data)
+    page = find_runtime(None if web is True else Path(web)) if web else None
     with whole_folder(Path(path), overwrite) as folder:
-        _fill(folder, model, sample, also, dataset)
+        _fill(folder, model, sample, also, dataset, page)
         verify_bundle(folder)
     return Bundle(path)
 
@@ -142,7 +148,12 @@ def _data(model: ZooModel, also: Sequence[str], data: Any) -> DataSet | None:
 
 
 def _fill(
-    folder: Path, model: ZooModel, sample: Any, also: Sequence[str], data: DataSet | None
+    folder: Path,
+    model: ZooModel,
+    sample: Any,
+    also: Sequence[str],
+    data: DataSet | None,
+    page: Path | None,
 ) -> None:
     """Write everything into the temporary folder and compare."""
     with (
@@ -180,6 +191,8 @@ def _fill(
         }
         measured = _variants(served, endpoints, also, data, folder)
     model.save(folder / "model.keras")
+    if page is not None:
+        write_page(folder, page)
     verification = Verification(
         batches=batches,
         memory_limit_bytes=MEMORY_LIMIT,

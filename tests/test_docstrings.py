@@ -10,9 +10,11 @@ import aezoo
 import aezoo.export
 import aezoo.zoo_configs
 
+# It declares the same messages as tritonclient; one process cannot import both.
+SERVER = "aezoo.export.mlserver_model"
 MODULES = sorted(
     {m.name for m in pkgutil.walk_packages(aezoo.__path__, "aezoo.")}
-    | {m.name for m in pkgutil.iter_modules(aezoo.export.__path__, "aezoo.export.")}
+    | {m.name for m in pkgutil.iter_modules(aezoo.export.__path__, "aezoo.export.")} - {SERVER}
 )
 
 

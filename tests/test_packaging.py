@@ -66,6 +66,7 @@ def test_the_wheel_holds_code_entries_sample_and_notices(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     entries = {f"aezoo/zoo_configs/{p.name}" for p in (ROOT / "zoo_configs").glob("*.yaml")}
     exported = {f"aezoo/export/{p.name}" for p in (ROOT / "export").glob("*.py")}
+    exported |= {f"aezoo/export/web/{p.name}" for p in (ROOT / "export" / "web").iterdir()}
     assert entries | exported <= names
     assert "aezoo/py.typed" in names
     samples = {"aezoo/data/samples/fashion_sample.npz", "aezoo/data/samples/brain_mri.npz"}

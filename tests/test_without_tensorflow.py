@@ -53,6 +53,7 @@ def test_verify_and_predict_work_on_a_machine_without_tensorflow(serving, tmp_pa
     for command in (
         ["verify", bundle],
         ["predict", bundle, photos, "--endpoint", "score", "--output", tmp_path / "answer.npz"],
+        ["score", bundle, "--input", photos, "--output", tmp_path / "scores.parquet"],
         ["list"],
         ["show", "vae"],
     ):
