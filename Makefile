@@ -10,7 +10,7 @@ quickstart: $(READY)
 	$(BIN)/aezoo quickstart
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -247,8 +247,20 @@ def score(
     shard: Annotated[str, typer.Option(help="i/n: the i-th of n parts of the rows.")] = "1/1",
     batch_size: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 256,
     variant: Variant = None,
+    engine: Annotated[str, typer.Option(help="local, or spark: on a cluster.")] = "local",
 ) -> None:
     """Answer a large file row by row, resumable, by ONNX Runtime alone; needs no TensorFlow."""
+    if engine not in ("local", "spark"):
+        raise ZooError("There is no such engine.", received=engine, do="Choose local or spark.")
+    if engine == "spark":
+        if _shard(shard) != (1, 1):
+            raise ZooError("Spark cuts the rows itself.", received=shard, do="Leave out --shard.")
+        from aezoo.export import score_with_spark
+
+        with _console(stderr=True).status("Spark answers"):
+            done = score_with_spark(bundle, rows, output, endpoint, batch_size, variant)
+        _print(_escaped(str(done)))
+        return
     from rich.progress import MofNCompleteColumn, Progress
 
     from aezoo.export import score_file

@@ -74,7 +74,7 @@ class Endpoint:
             self._compiled = self.traceable()
         count = len(next(iter(rows.values())))
         parts = []
-        for start in range(0, max(count, 1), CHUNK):
+        for start in range(0, count, CHUNK):
             chunk = [tf.constant(rows[t.name][start : start + CHUNK]) for t in self.spec.inputs]
             parts.append({name: v.numpy() for name, v in self._compiled(*chunk).items()})
         if len(parts) == 1:

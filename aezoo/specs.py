@@ -127,6 +127,8 @@ def check_inputs(spec: EndpointSpec, arrays: dict[str, Any]) -> dict[str, np.nda
             shape = (batch, *tensor.shape)
             checked[tensor.name] = np.full(shape, tensor.default, tensor.dtype)
     batches = {len(rows) for rows in checked.values()}
+    if batches == {0}:
+        raise ZooError(f"Endpoint {spec.name!r} was given no rows.", do="Give at least one row.")
     if len(batches) > 1:
         raise ZooError(
             f"The inputs of endpoint {spec.name!r} have different batch sizes.",

@@ -72,8 +72,13 @@ def load(path: str | Path) -> keras.Model:
         _check_unchanged(path)
     _import_builder(file.parent)
     try:
-        model = keras.models.load_model(file)
+        model = keras.models.load_model(file, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError) as error:
+        if "`Lambda` layer" in str(error):
+            raise ZooError(
+                f"{file} holds a Lambda layer, which is Python code that loading would run.",
+                do="Replace it by a layer class of your own, and save the model again.",
+            ) from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ZooError(f"{file} cannot be loaded: {reason}") from None
     probe = file.parent / PROBE_FILE

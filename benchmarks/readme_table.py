@@ -49,7 +49,9 @@ def figures() -> str:
             f"(worst {values[-1]:.4f}) | the source's own log: {float(rows[0]['reference']):.4f} "
             "| `python benchmarks/published_recipes.py` |"
         )
-    return "\n".join([*lines, *_quickstart(), *_unet(), *_seq2seq(), *_parity(), *_startup()])
+    lines += [*_quickstart(), *_unet(), *_seq2seq(), *_parity()]
+    lines += [*_runtimes(), *_scoring(), *_serving(), *_startup()]
+    return "\n".join(lines)
 
 
 def _quickstart() -> list[str]:
@@ -110,6 +112,45 @@ def _parity() -> list[str]:
         f"| exported answers, {entries} trained models, {len(rows)} outputs, batch 1 to 33: "
         f"largest difference in model units | ONNX {worst:.1g}, SavedModel {saved:.1g} "
         "| allowed 1e-05 | `python benchmarks/export_parity.py` |"
+    ]
+
+
+def _runtimes() -> list[str]:
+    rows = {(row["runtime"], row["batch"]): row for row in read("runtimes.csv")}
+    if not rows:
+        return []
+
+    def times(what: str, slow: str) -> str:
+        return f"{float(rows[slow, '1'][what]) / float(rows['ONNX Runtime', '1'][what]):.3g}"
+
+    return [
+        "| `conv_ae` in ONNX Runtime, one row: how many times as fast "
+        f"| {times('p50_ms', 'Keras predict')} | Keras `predict`; the SavedModel: "
+        f"{times('p50_ms', 'SavedModel')} | `python benchmarks/runtimes.py` |",
+        f"| the same, cold start to the first answer | {times('cold_start_s', 'SavedModel')} "
+        "| TensorFlow with the SavedModel | |",
+    ]
+
+
+def _scoring() -> list[str]:
+    rows = {row["what"]: row for row in read("scoring.csv")}
+    if not rows:
+        return []
+    share = float(rows["aezoo score"]["of_bare_loop"])
+    return [
+        f"| `aezoo score`, `.npy` file, batch 256: throughput | {share:.0%} "
+        "| a bare ONNX Runtime loop over an array in memory | `python benchmarks/scoring.py` |"
+    ]
+
+
+def _serving() -> list[str]:
+    ratios = [row["ratio"] for row in read("serving.csv") if row["ratio"]]
+    if not ratios:
+        return []
+    return [
+        f"| `aezoo serve`, gRPC, one row: median time | {' and '.join(ratios)} times "
+        "| an echo model on the same server plus the graph's own time; in turn, and 25 in a row "
+        "| `python benchmarks/serving.py` |"
     ]
 
 

@@ -13,6 +13,7 @@ _HOMES = {
     "Manifest": "aezoo.export.manifest",
     "predict_file": "aezoo.export.files",
     "score_file": "aezoo.export.scoring",
+    "score_with_spark": "aezoo.export.spark",
     "bench_bundle": "aezoo.export.bench",
     "serve": "aezoo.export.serving",
     "write_layout": "aezoo.export.layouts",

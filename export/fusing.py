@@ -1,10 +1,9 @@
-"""GRU layers become ONNX `GRU` nodes.
+"""Layers whose own code makes a poor ONNX graph are traced in another form of equal arithmetic.
 
-While a graph is traced, Keras computes them in a form that tf2onnx recognises.
-
-tf2onnx looks for the bias added by `BiasAdd` from outside the loop; Keras splits the bias inside.
-The arithmetic is the same. Where a layer is not the plain case (`reset_after`, a bias, no mask)
-Keras' own code runs and the layer becomes a loop.
+GRU becomes one `GRU` node: tf2onnx looks for the bias added by `BiasAdd` from outside the loop;
+Keras splits the bias inside. Group normalisation becomes 12 small nodes without a `Transpose`,
+nearest upsampling one `Resize`, which ONNX Runtime computes in the layout of its convolutions.
+Where a layer is not the plain case Keras' own code runs: the graph is larger and as right.
 """
 
 import contextlib
@@ -16,8 +15,18 @@ from keras import ops
 
 
 @contextlib.contextmanager
+def fused_layers() -> Iterator[None]:
+    """Trace the layers below inside this block in the forms that suit ONNX."""
+    with fused_recurrence(), flat_group_normalization(), resized_upsampling():
+        yield
+
+
+@contextlib.contextmanager
 def fused_recurrence() -> Iterator[None]:
-    """Trace GRU layers inside this block in the form that becomes one node."""
+    """Trace GRU layers inside this block in the form that becomes one node.
+
+    Plain are those with `reset_after`, a bias and no mask; others become a loop.
+    """
     cell_call, layer_call = keras.layers.GRUCell.call, keras.layers.GRU.call
     biases: dict[int, list[tf.Tensor]] = {}  # of the layers being traced, by cell
 
@@ -51,6 +60,69 @@ def fused_recurrence() -> Iterator[None]:
         yield
     finally:
         keras.layers.GRUCell.call, keras.layers.GRU.call = cell_call, layer_call
+
+
+@contextlib.contextmanager
+def flat_group_normalization() -> Iterator[None]:
+    """Trace group normalisation inside this block channels first, as ONNX convolutions are.
+
+    Its transposes then cancel those of the convolutions around it, and a group is a run of
+    neighbours in memory. Plain are float32 pictures of a known size, channels last, with a scale
+    and a shift.
+    """
+    layer_call = keras.layers.GroupNormalization.call
+
+    def traced(self, x):
+        plain = (
+            len(x.shape) == 4
+            and None not in x.shape[1:]
+            and self.axis in (-1, 3)
+            and (self.scale and self.center)
+            and x.dtype == self.compute_dtype == "float32"
+        )
+        if not plain:
+            return layer_call(self, x)
+        height, width, channels = x.shape[1:]
+        each = channels // self.groups
+        x = ops.transpose(x, (0, 3, 1, 2))  # (B, C, H, W)
+        x = ops.reshape(x, (-1, self.groups, each, height * width))  # (B, G, C/G, HW)
+        # Centred before it is squared: of a mean far from 0, E[x^2] - E[x]^2 keeps no digits.
+        x = x - ops.mean(x, (2, 3), keepdims=True)
+        variance = ops.mean(x * x, (2, 3), keepdims=True)  # (B, G, 1, 1)
+        gamma, beta = (ops.reshape(w, (self.groups, each, 1)) for w in (self.gamma, self.beta))
+        x = x * (ops.rsqrt(variance + self.epsilon) * gamma) + beta
+        x = ops.reshape(x, (-1, channels, height, width))
+        return ops.transpose(x, (0, 2, 3, 1))  # (B, H, W, C)
+
+    keras.layers.GroupNormalization.call = traced
+    try:
+        yield
+    finally:
+        keras.layers.GroupNormalization.call = layer_call
+
+
+@contextlib.contextmanager
+def resized_upsampling() -> Iterator[None]:
+    """Trace nearest upsampling of pictures of a known size inside this block as one resize.
+
+    Keras repeats rows, then columns: 17 nodes, transposes among them.
+    """
+    layer_call = keras.layers.UpSampling2D.call
+
+    def traced(self, x):
+        nearest = self.interpolation == "nearest" and self.data_format == "channels_last"
+        if not nearest or None in x.shape[1:3]:
+            return layer_call(self, x)
+        size = [side * factor for side, factor in zip(x.shape[1:3], self.size, strict=True)]
+        return tf.raw_ops.ResizeNearestNeighbor(
+            images=x, size=size, align_corners=False, half_pixel_centers=False
+        )
+
+    keras.layers.UpSampling2D.call = traced
+    try:
+        yield
+    finally:
+        keras.layers.UpSampling2D.call = layer_call
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from onnx import TensorProto, external_data_helper
 from aezoo.endpoints import Endpoint, signature_of
 from aezoo.errors import ZooError
 from aezoo.export.canonical import all_nodes, canonical
-from aezoo.export.fusing import fused_recurrence
+from aezoo.export.fusing import fused_layers
 from aezoo.export.manifest import SHARED_WEIGHTS
 from aezoo.specs import EndpointSpec, TensorSpec
 from aezoo.version import __version__
@@ -52,7 +52,7 @@ def convert(endpoint: Endpoint, model_name: str) -> onnx.ModelProto:
     spec = endpoint.spec
     _patch_tf2onnx()
     try:
-        with fused_recurrence(), _quiet():
+        with fused_layers(), _quiet():
             made, _ = tf2onnx.convert.from_function(
                 endpoint.traceable(), signature_of(spec), opset=OPSET
             )

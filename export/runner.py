@@ -76,7 +76,7 @@ class Bundle:
         names = [tensor.name for tensor in spec.outputs]
         count = len(next(iter(rows.values())))
         parts = []
-        for start in range(0, max(count, 1), CHUNK):
+        for start in range(0, count, CHUNK):
             chunk = {name: value[start : start + CHUNK] for name, value in rows.items()}
             parts.append(session.run(names, chunk))
         return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
@@ -112,9 +112,16 @@ class Bundle:
             manifests.check_listed(self.path, graph, self.manifest)
             if os.path.lexists(self.path / weights):
                 manifests.check_listed(self.path, weights, self.manifest)
-            self._sessions[endpoint] = onnxruntime.InferenceSession(
-                self.path / graph, providers=["CPUExecutionProvider"]
-            )
+            try:
+                self._sessions[endpoint] = onnxruntime.InferenceSession(
+                    self.path / graph, providers=["CPUExecutionProvider"]
+                )
+            except Exception as error:  # ONNX Runtime has a type per kind, all private
+                raise ZooError(
+                    "ONNX Runtime refuses a graph of the bundle.",
+                    received=f"{graph}: {str(error).splitlines()[0][:300]}",
+                    do="Export again, or fetch the bundle again.",
+                ) from None
         return self._sessions[endpoint]
 
     def __fspath__(self) -> str:

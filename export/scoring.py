@@ -22,11 +22,11 @@ from aezoo.errors import ZooError
 from aezoo.export.rows import RowFile, open_rows
 from aezoo.export.runner import Bundle
 from aezoo.files import whole_file, write_text
-from aezoo.specs import EndpointSpec
+from aezoo.specs import EndpointSpec, TensorSpec
 
 BLOCK = 32_768  # rows whose answers are written at once; a stopped run loses less than these
 WIDEST = 4096  # numbers per row that become columns of their own
-_JOB = b"aezoo.job"  # the key of a table's metadata that says what was scored
+JOB = b"aezoo.job"  # the key of a table's metadata that says what was scored
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,14 +91,14 @@ def score_file(
         aezoo.export.score_file("artifacts/conv_ae", "big.npy", "scores.parquet")
     """
     bundle = Bundle(bundle_dir, variant)
-    spec = bundle.spec(endpoint or _scoring(bundle))
-    columns, left_out = _columns(spec)
+    spec = bundle.spec(endpoint or default_endpoint(bundle))
+    columns, left_out = columns_of(spec)
     rows = open_rows(bundle, spec, Path(input_path))
-    output, first, last = _shard(Path(output), shard, len(rows), batch_size)
-    job = _job(bundle, spec, rows, first, last, batch_size)
+    output, first, last = shard_of(Path(output), shard, len(rows), batch_size)
+    job = job_digest(bundle, spec, rows, first, last, batch_size)
     total, parts = last - first, output.with_name(f"{output.name}.parts")
     if output.exists():
-        _require_same(output, pq.read_schema(output).metadata.get(_JOB, b"").decode(), job)
+        require_same(output, pq.read_schema(output).metadata.get(JOB, b"").decode(), job)
         shutil.rmtree(parts, ignore_errors=True)  # of a run that was stopped at its very end
         return Scored(output, total, total, left_out)
     size = max(1, BLOCK // batch_size) * batch_size
@@ -112,7 +112,7 @@ def score_file(
     for number, (start, stop) in enumerate(blocks):
         if number in found:
             continue
-        table = _answers(bundle, spec, columns, rows, start, stop, batch_size)
+        table = answer_rows(bundle, spec, columns, rows, start, stop, batch_size)
         with whole_file(parts / _part(number)) as part:
             pq.write_table(table, part)
         done += stop - start
@@ -122,13 +122,18 @@ def score_file(
     return Scored(output, total, earlier, left_out)
 
 
-def _scoring(bundle: Bundle) -> str:
+def default_endpoint(bundle: Bundle) -> str:
+    """Return `detect` where the bundle has it, else `score`, else its first endpoint."""
     names = [spec.name for spec in bundle.endpoints]
     return next((name for name in ("detect", "score") if name in names), names[0])
 
 
-def _columns(spec: EndpointSpec) -> tuple[list, tuple[str, ...]]:
-    """Return the outputs that become columns, and the names of those that do not."""
+def columns_of(spec: EndpointSpec) -> tuple[list[TensorSpec], tuple[str, ...]]:
+    """Return the outputs that become columns, and the names of those that do not.
+
+    Raises:
+        ZooError: If none does.
+    """
     fits = {
         t.name: len(t.shape) == 1 and (t.shape[0] or WIDEST + 1) <= WIDEST for t in spec.outputs
     }
@@ -143,8 +148,12 @@ def _columns(spec: EndpointSpec) -> tuple[list, tuple[str, ...]]:
     return columns, left_out
 
 
-def _shard(output: Path, shard: tuple[int, int], count: int, batch: int) -> tuple[Path, int, int]:
-    """Return the table of a shard, its first row and the first row behind it."""
+def shard_of(output: Path, shard: tuple[int, int], count: int, batch: int) -> tuple[Path, int, int]:
+    """Return the table of a shard, its first row and the first row behind it.
+
+    Raises:
+        ZooError: For another kind of file, or a shard that is not there.
+    """
     if output.suffix.lower() != ".parquet":
         raise ZooError("Scores are written as .parquet.", received=str(output))
     i, n = shard
@@ -158,14 +167,19 @@ def _shard(output: Path, shard: tuple[int, int], count: int, batch: int) -> tupl
     return output, first, count if i == n else last
 
 
-def _job(bundle: Bundle, spec: EndpointSpec, rows: RowFile, *numbers: int) -> str:
-    """Return a digest of all that the answers depend on."""
+def job_digest(bundle: Bundle, spec: EndpointSpec, rows: RowFile, *numbers: int) -> str:
+    """Return a digest of all that the answers depend on; `numbers` are rows and batch size."""
     asked = [bundle.digest, spec.to_config()]
     facts = [*asked, rows.fingerprint(), *numbers, BLOCK]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _require_same(path: Path, found: str, job: str) -> None:
+def require_same(path: Path, found: str, job: str) -> None:
+    """Refuse what was made by another job.
+
+    Raises:
+        ZooError: If the digests differ.
+    """
     if found != job:
         raise ZooError(
             "What stands there was made from another input, bundle or endpoint.",
@@ -178,12 +192,12 @@ def _begin(parts: Path, job: str, blocks: list) -> set[int]:
     """Make the folder of answered blocks, or find out which are there already."""
     note = parts / "job.json"
     if note.is_file():
-        _require_same(parts, json.loads(note.read_text(encoding="utf-8"))["job"], job)
+        require_same(parts, json.loads(note.read_text(encoding="utf-8"))["job"], job)
         for leftover in parts.glob(".part-*"):  # of a killed run
             leftover.unlink(missing_ok=True)
         return {number for number in range(len(blocks)) if (parts / _part(number)).is_file()}
     if parts.exists() and any(p for p in parts.iterdir() if not p.name.startswith(".part-")):
-        _require_same(parts, "", job)
+        require_same(parts, "", job)
     write_text(note, json.dumps({"job": job}))
     return set()
 
@@ -192,7 +206,20 @@ def _part(number: int) -> str:
     return f"{number:06}.parquet"
 
 
-def _answers(bundle, spec, columns, rows: RowFile, start: int, stop: int, batch: int) -> pa.Table:
+def answer_rows(
+    bundle: Bundle,
+    spec: EndpointSpec,
+    columns: list[TensorSpec],
+    rows: RowFile,
+    start: int,
+    stop: int,
+    batch: int,
+) -> pa.Table:
+    """Return the table of the answers to the rows from `start` up to `stop`.
+
+    Raises:
+        ZooError: Naming the rows of the batch that does not fit.
+    """
     main = spec.inputs[0].name
     answers, at = [], start
     for x in _read(rows, start, stop, batch):
@@ -231,7 +258,7 @@ def _read(rows: RowFile, start: int, stop: int, batch: int) -> Iterator[np.ndarr
 def _join(parts: Path, count: int, output: Path, job: str) -> None:
     """Write the table from its parts, one in memory at a time."""
     with whole_file(output) as whole:
-        schema = pq.read_schema(parts / _part(0)).with_metadata({_JOB: job.encode()})
+        schema = pq.read_schema(parts / _part(0)).with_metadata({JOB: job.encode()})
         with pq.ParquetWriter(whole, schema) as writer:
             for number in range(count):
                 writer.write_table(pq.read_table(parts / _part(number)).cast(schema))

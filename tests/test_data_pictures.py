@@ -1,5 +1,8 @@
 """Folders of pictures."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -242,6 +245,19 @@ def test_unreadable_pictures_are_all_counted_and_five_named(tmp_path, memory_lim
         (tmp_path / f"bad{number}.png").unlink()
     text = error_of(tmp_path, memory_limit=memory_limit)
     assert text.startswith("1 of 10 pictures cannot be read: ") and "truncated.png" in text
+
+
+def test_a_picture_of_two_gigabytes_is_refused_before_it_is_decoded(tmp_path):
+    write(tmp_path, [(40, 40)] * 3)
+    header = struct.pack(">IIBBBBB", 46_000, 46_000, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    coded = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    ]
+    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(coded))
+    text = error_of(tmp_path)
+    assert "huge.png" in text and "2116000000 pixels" in text
 
 
 def test_a_folder_without_pictures_says_what_it_holds(tmp_path):

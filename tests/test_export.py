@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -346,3 +347,34 @@ def test_a_bundle_of_the_first_schema_still_verifies_and_answers(tmp_path):
         model.endpoint("score")(features=rows)["score"],
         rtol=1e-5,
     )
+
+
+@pytest.mark.parametrize("place", ["../../outside.bin", "/etc/hostname"])
+def test_weights_outside_the_bundle_are_not_read(bundle, place):
+    path = bundle / "onnx" / "encode.onnx"
+    graph = onnx.load(path)
+    weight = max(graph.graph.initializer, key=lambda t: len(t.raw_data))
+    (bundle.parent / "outside.bin").write_bytes(weight.raw_data)
+    onnx.external_data_helper.set_external_data(weight, place, length=len(weight.raw_data))
+    weight.ClearField("raw_data")
+    path.write_bytes(graph.SerializeToString())
+    signed_again(bundle)  # every digest is right
+    with pytest.raises(ZooError, match=r"refuses a graph of the bundle.*\n.*onnx/encode\.onnx"):
+        aezoo.export.Bundle(bundle).predict("encode", image=np.zeros((1, 10, 9, 1), "uint8"))
+
+
+def test_no_rows_are_refused_by_model_and_bundle_alike(exported, model, tmp_path):
+    none = np.zeros((0, 10, 9, 1), "uint8")
+    for ask in (exported.predict, lambda name, **rows: model.endpoint(name)(**rows)):
+        with pytest.raises(ZooError, match="'score' was given no rows"):
+            ask("score", image=none)
+    np.save(tmp_path / "none.npy", none)
+    with pytest.raises(ZooError, match="no rows"):
+        aezoo.export.predict_file(exported.path, tmp_path / "none.npy")
+
+
+def test_a_keras_file_with_a_lambda_runs_nothing(tmp_path):
+    layers = [keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    with pytest.raises(ZooError, match="holds a Lambda layer, which is Python code"):
+        aezoo.load(tmp_path / "model.keras")
