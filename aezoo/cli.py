@@ -198,6 +198,11 @@ def export(
 ) -> None:
     """Export a verified bundle: SavedModel, ONNX, manifest; or nothing."""
     if layout is not None:
+        if also or data or web or web_runtime or overwrite:
+            raise ZooError(
+                "--layout copies a bundle as it is, and replaces nothing.",
+                do="Leave the other options out; give them when the bundle is exported.",
+            )
         from aezoo.export import write_layout
 
         _print(f"{_bold(write_layout(run, layout, bundle))} for {layout}.")
@@ -327,20 +332,20 @@ def _print_bench(rows) -> None:
     by_runtime = {}
     for row in rows:
         by_runtime.setdefault(row.runtime, []).append(row)
-    slowest = next(iter(by_runtime.values()))
+    first = next(iter(by_runtime.values()))
     speed = Table(box=None, pad_edge=False, header_style="bold")
     start = Table(box=None, pad_edge=False, header_style="bold")
     for table in (speed, start):
         table.add_column("runtime", no_wrap=True)
-    for row in slowest:
+    for row in first:
         for head in (f"batch {row.batch}, ms", "p99", "times"):
             speed.add_column(head, justify="right", no_wrap=True)
     for head in ("cold start, s", "load, ms", "memory, MB", "file, MB"):
         start.add_column(head, justify="right", no_wrap=True)
     for name, timed in by_runtime.items():
         cells = []
-        for row, first in zip(timed, slowest, strict=True):
-            cells += [_short(row.p50_ms), _short(row.p99_ms), _short(first.p50_ms / row.p50_ms)]
+        for row, base in zip(timed, first, strict=True):
+            cells += [_short(row.p50_ms), _short(row.p99_ms), _short(base.p50_ms / row.p50_ms)]
         speed.add_row(name, *cells)
         one = timed[0]
         facts = (one.cold_start_s, one.load_ms, one.memory_mb, one.file_mb)

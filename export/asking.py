@@ -27,6 +27,10 @@ _NAMES = {
 Cases = dict[tuple[str, int], dict[str, np.ndarray]]  # (endpoint, batch) -> arrays by name
 
 
+class Interrupted(ZooError):
+    """The machine ended a process or has no room: nothing is said about what it ran."""
+
+
 class Process:
     """A process that has loaded its runtime and waits for questions."""
 
@@ -37,11 +41,13 @@ class Process:
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
         # -P keeps this folder's modules off its path.
         command = [sys.executable, "-P", str(Path(__file__).with_name("replay.py")), kind]
+        # It lives as long as the process: `processes` closes it.
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.errors,  # a pipe that nobody reads would fill up
             env=environment,
             text=True,
         )
@@ -70,6 +76,7 @@ class Process:
         line = self.process.stdout.readline()
         if not line:
             self._require_success()
+            raise Interrupted(f"{self.name} ended before it answered.")
         return json.loads(line)
 
     def wait(self) -> Cases:
@@ -83,13 +90,15 @@ class Process:
 
     def _require_success(self) -> None:
         """Let it end; raise if it failed."""
-        _, errors = self.process.communicate()
+        self.process.communicate()
+        self.errors.seek(0)
+        errors = self.errors.read()
         code = self.process.returncode
         last = errors.strip().splitlines()[-1:] or [f"exit code {code}"]
         if code == -signal.SIGSEGV:
             raise ZooError(f"{self.name} crashes on what was exported.", received=last[0][:300])
         if code < 0:
-            raise ZooError(
+            raise Interrupted(
                 f"{self.name} was ended from outside while it ran what was exported.",
                 received=signal.strsignal(-code) or f"signal {-code}",
                 do="If memory ran out, make room for it and export again.",
@@ -117,6 +126,7 @@ def processes(*kinds: str) -> Iterator[tuple[dict[str, Process], Path]]:
             for one in started.values():
                 one.process.kill()
                 one.process.communicate()
+                one.errors.close()
 
 
 def write_cases(path: Path, cases: Cases) -> None:
@@ -138,8 +148,8 @@ def write_cases(path: Path, cases: Cases) -> None:
         raise _full(path) from None
 
 
-def _full(path: Path) -> ZooError:
-    return ZooError(
+def _full(path: Path) -> Interrupted:
+    return Interrupted(
         "The disk of temporary files is full; the export compares answers there.",
         received=str(path.parent.parent),
         do="Make room there, or name another folder in TMPDIR.",

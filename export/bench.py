@@ -11,9 +11,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from aezoo.config import Modality
 from aezoo.errors import ZooError
 from aezoo.export.asking import Process, processes, write_cases
 from aezoo.export.runner import Bundle
@@ -73,14 +75,15 @@ def bench_bundle(
 
     Args:
         path: What `export_bundle` wrote.
-        endpoint: Its name; None takes the first. `Keras predict` times the model's `predict`
-            whatever the endpoint.
+        endpoint: Its name; None takes the first. Where it takes rows, the model's own `predict`
+            is timed beside it.
         batches: Rows per call.
         seconds: Of calls, per runtime, batch size and round.
         progress: Called with what is being measured.
 
     Returns:
-        A row per runtime and batch size, the slowest way first.
+        A row per runtime and batch size, Keras first. Keras is left out where it cannot load the
+        model, such as one whose class is not to be found.
 
     Raises:
         ZooError: If the bundle was changed, or a runtime fails.
@@ -119,8 +122,9 @@ def _candidates(bundle: Bundle, spec: EndpointSpec) -> list[_Candidate]:
     if importlib.util.find_spec("tensorflow"):
         keras_file, saved_model = root / "model.keras", root / "saved_model" / "1"
         saved_files = tuple(path for path in saved_model.rglob("*") if path.is_file())
+        if {tensor.name for tensor in spec.inputs} & set(get_args(Modality)):
+            found.append(_Candidate("keras", "Keras predict", root, (keras_file,)))
         found += [
-            _Candidate("keras", "Keras predict", root, (keras_file,)),
             _Candidate("function", "tf.function", root, (keras_file,)),
             _Candidate("saved_model", "SavedModel", saved_model, saved_files),
         ]
@@ -162,7 +166,15 @@ def _measure(
         starts = {}
         for one in candidates:
             say(f"{one.name}: cold start")
-            running[one.name], starts[one.name] = _start(one, spec, questions)
+            began = time.perf_counter()
+            running[one.name] = Process(one.kind)
+            try:
+                starts[one.name] = _start(running[one.name], began, one, spec, questions)
+            except ZooError as error:
+                if one.kind not in ("keras", "function"):
+                    raise
+                say(f"{one.name}: left out, {error.received}")
+        candidates = [one for one in candidates if one.name in starts]
         taken: dict[tuple[str, int], list[float]] = {}
         for number in range(ROUNDS):
             for batch in batches:
@@ -184,14 +196,14 @@ def _measure(
     ]
 
 
-def _start(one: _Candidate, spec: EndpointSpec, questions: Path) -> tuple[Process, dict]:
-    """Start a process; return it and how long it took to its first answer."""
-    began = time.perf_counter()
-    process = Process(one.kind)
+def _start(
+    process: Process, began: float, one: _Candidate, spec: EndpointSpec, questions: Path
+) -> dict:
+    """Let a process that was started at `began` answer first; return how long that took."""
     loaded = process.ask(do="load", folder=str(one.folder))
     first = process.ask(do="time", questions=str(questions), endpoint=spec.name, batch=1, seconds=0)
     cold = time.perf_counter() - began - first["seconds"][1]  # two calls are the fewest
-    return process, {
+    return {
         "cold_start_s": cold,
         "load_ms": 1000 * (loaded["took"] + first["seconds"][0]),
         "memory_mb": first["memory"] / 2**20,

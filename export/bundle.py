@@ -48,7 +48,7 @@ def export_bundle(
     path: str | Path,
     sample: Any = None,
     overwrite: bool = False,
-    also: Sequence[str] = (),
+    also: str | Sequence[str] = (),
     data: Any = None,
     web: bool | str | Path = False,
 ) -> Bundle:
@@ -86,6 +86,7 @@ def export_bundle(
         >>> [endpoint.name for endpoint in bundle.endpoints]
         ['reconstruct', 'encode', 'decode', 'score']
     """
+    also = (also,) if isinstance(also, str) else tuple(dict.fromkeys(also))
     _check_model(model)
     _check_also(also)
     dataset = _data(model, also, data)
@@ -144,6 +145,8 @@ def _data(model: ZooModel, also: Sequence[str], data: Any) -> DataSet | None:
         )
     if model.entry is None:
         return load(data)
+    if trained_by_recipe:
+        return data_for(model.entry, data)
     return data_for(override(model.entry, recipes.for_data(model.entry, data)), data)
 
 
@@ -189,7 +192,7 @@ def _fill(
             for name in also
             if name in formats.FORMATS
         }
-        measured = _variants(served, endpoints, also, data, folder)
+        measured = _variants(served, endpoints, also, data, batches[-1], folder)
     model.save(folder / "model.keras")
     if page is not None:
         write_page(folder, page)
@@ -208,11 +211,12 @@ def _variants(
     endpoints: list[Endpoint],
     also: Sequence[str],
     data: DataSet | None,
+    part: int,
     folder: Path,
 ) -> dict[str, manifest.Variant]:
     if data is None:
         return {}
-    rows = MeasuringRows(model, endpoints, data)
+    rows = MeasuringRows(model, endpoints, data, part)
     specs = [endpoint.spec for endpoint in endpoints]
     graphs = {spec.name: onnx.load(folder / "onnx" / f"{spec.name}.onnx") for spec in specs}
     return {

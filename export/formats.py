@@ -11,7 +11,7 @@ import keras
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.export import litert, openvino_ir
-from aezoo.export.asking import Cases, processes
+from aezoo.export.asking import Cases, Interrupted, processes
 from aezoo.export.compare import compare
 from aezoo.export.manifest import Format
 
@@ -49,11 +49,17 @@ def add(
     place, writer = folder / name, FORMATS[name]
     refused = writer.write(model, endpoints, place)
     differences: dict[str, dict[str, float]] = {}
+    undecided = 0
     for endpoint in endpoints:
         if endpoint.name in refused:
             continue
         try:
-            differences[endpoint.name] = _proven(name, endpoint, place, questions, asked, expected)
+            differences[endpoint.name], open_ones = _proven(
+                name, endpoint, place, questions, asked, expected
+            )
+            undecided += open_ones
+        except Interrupted:
+            raise
         except ZooError as error:
             refused[endpoint.name] = f"{error.what} {error.received}"
             for file in place.glob(f"{endpoint.name}.*"):
@@ -64,7 +70,7 @@ def add(
             received=next(iter(refused.values())),
             do=f"Export without {name}.",
         )
-    return Format(note=writer.NOTE, differences=differences, refused=refused)
+    return Format(note=writer.NOTE, differences=differences, undecided=undecided, refused=refused)
 
 
 def _proven(
@@ -74,8 +80,8 @@ def _proven(
     questions: Path,
     asked: Cases,
     expected: Cases,
-) -> dict[str, float]:
-    """Return the largest difference of each output over all batch sizes.
+) -> tuple[dict[str, float], int]:
+    """Return the largest difference of each output, and how many decisions lie on their border.
 
     Each endpoint has a process of its own: a file that crashes its runtime takes no other along.
     """
@@ -83,6 +89,7 @@ def _proven(
         runtimes[kind].start(place, [endpoint.name], questions, scratch / "answers.npz")
         answers = runtimes[kind].wait()
     largest: dict[str, float] = {}
+    undecided = 0
     for case, inputs in asked.items():
         if case[0] == endpoint.name:
             answered = answers.get(case, {})
@@ -90,4 +97,5 @@ def _proven(
                 endpoint.spec, inputs, expected[case], answered, runtimes[kind].name
             ):
                 largest[one.output] = max(largest.get(one.output, 0.0), one.largest)
-    return largest
+                undecided += len(one.undecided)
+    return largest, undecided

@@ -13,6 +13,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from aezoo.layers.group_normalization import flat, is_plain
+
 
 @contextlib.contextmanager
 def fused_layers() -> Iterator[None]:
@@ -55,50 +57,23 @@ def fused_recurrence() -> Iterator[None]:
         new = z * h + (1 - z) * n
         return new, [new] if isinstance(states, (list, tuple)) else new
 
-    keras.layers.GRUCell.call, keras.layers.GRU.call = traced_cell, traced_layer
-    try:
+    with _called(keras.layers.GRUCell, traced_cell), _called(keras.layers.GRU, traced_layer):
         yield
-    finally:
-        keras.layers.GRUCell.call, keras.layers.GRU.call = cell_call, layer_call
 
 
 @contextlib.contextmanager
 def flat_group_normalization() -> Iterator[None]:
-    """Trace group normalisation inside this block channels first, as ONNX convolutions are.
+    """Trace Keras' group normalisation inside this block as the zoo's own: without transposes.
 
-    Its transposes then cancel those of the convolutions around it, and a group is a run of
-    neighbours in memory. Plain are float32 pictures of a known size, channels last, with a scale
-    and a shift.
+    It is computed channels first, as ONNX convolutions are; the transposes around it cancel theirs.
     """
-    layer_call = keras.layers.GroupNormalization.call
+    own = keras.layers.GroupNormalization.call
 
     def traced(self, x):
-        plain = (
-            len(x.shape) == 4
-            and None not in x.shape[1:]
-            and self.axis in (-1, 3)
-            and (self.scale and self.center)
-            and x.dtype == self.compute_dtype == "float32"
-        )
-        if not plain:
-            return layer_call(self, x)
-        height, width, channels = x.shape[1:]
-        each = channels // self.groups
-        x = ops.transpose(x, (0, 3, 1, 2))  # (B, C, H, W)
-        x = ops.reshape(x, (-1, self.groups, each, height * width))  # (B, G, C/G, HW)
-        # Centred before it is squared: of a mean far from 0, E[x^2] - E[x]^2 keeps no digits.
-        x = x - ops.mean(x, (2, 3), keepdims=True)
-        variance = ops.mean(x * x, (2, 3), keepdims=True)  # (B, G, 1, 1)
-        gamma, beta = (ops.reshape(w, (self.groups, each, 1)) for w in (self.gamma, self.beta))
-        x = x * (ops.rsqrt(variance + self.epsilon) * gamma) + beta
-        x = ops.reshape(x, (-1, channels, height, width))
-        return ops.transpose(x, (0, 2, 3, 1))  # (B, H, W, C)
+        return flat(self, x) if is_plain(self, x) else own(self, x)
 
-    keras.layers.GroupNormalization.call = traced
-    try:
+    with _called(keras.layers.GroupNormalization, traced):
         yield
-    finally:
-        keras.layers.GroupNormalization.call = layer_call
 
 
 @contextlib.contextmanager
@@ -107,22 +82,30 @@ def resized_upsampling() -> Iterator[None]:
 
     Keras repeats rows, then columns: 17 nodes, transposes among them.
     """
-    layer_call = keras.layers.UpSampling2D.call
+    own = keras.layers.UpSampling2D.call
 
     def traced(self, x):
         nearest = self.interpolation == "nearest" and self.data_format == "channels_last"
-        if not nearest or None in x.shape[1:3]:
-            return layer_call(self, x)
+        if not nearest or None in x.shape[1:3] or max(self.size) > 32:  # where floats round alike
+            return own(self, x)
         size = [side * factor for side, factor in zip(x.shape[1:3], self.size, strict=True)]
         return tf.raw_ops.ResizeNearestNeighbor(
             images=x, size=size, align_corners=False, half_pixel_centers=False
         )
 
-    keras.layers.UpSampling2D.call = traced
+    with _called(keras.layers.UpSampling2D, traced):
+        yield
+
+
+@contextlib.contextmanager
+def _called(layer: type, call) -> Iterator[None]:
+    """Let a class of layers compute by `call` inside this block."""
+    own = layer.call
+    layer.call = call
     try:
         yield
     finally:
-        keras.layers.UpSampling2D.call = layer_call
+        layer.call = own
 
 
 @contextlib.contextmanager

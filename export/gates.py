@@ -1,7 +1,7 @@
 """How much worse a variant's answers may be, on real test rows."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from aezoo.data import DataSet
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.export.probe import Arrays, probe_inputs
-from aezoo.specs import CHUNK, EndpointSpec, TensorSpec
+from aezoo.specs import CHUNK, EndpointSpec, TensorSpec, check_inputs
 from aezoo.zoo_model import ZooModel
 
 TEST_ROWS = 1000
@@ -23,7 +23,7 @@ LIMITS = {
     "increase of the reconstruction error": 0.02,  # of the mean squared error, relative
     "loss of Dice": 0.005,  # against the true masks; without them, against those of float32
     "loss of AUROC": 0.005,  # where the rows have labels and the model saw some classes only
-    "change of the mean score": 0.02,  # relative
+    "mean change of the score": 0.02,  # relative to the mean score
     "changed decisions": 0.01,  # fraction of rows
     "relative difference": 0.1,  # root mean square, of the spread of what float32 answers
 }
@@ -46,23 +46,25 @@ class MeasuringRows:
         endpoints: Its endpoints.
         data: With test rows; calibration rows are those of that role, else validation or
             training rows.
+        part: Rows that are asked at once.
 
     Attributes:
         origin: Where the rows came from, in words.
         count: How many test rows measure.
+        part: Rows that are asked at once.
 
     Raises:
         ZooError: If the data set has no test rows.
     """
 
-    def __init__(self, model: ZooModel, endpoints: list[Endpoint], data: DataSet):
+    def __init__(self, model: ZooModel, endpoints: list[Endpoint], data: DataSet, part: int):
         if data.test is None:
             raise ZooError(
                 "A variant is measured on test rows, and the data have none.",
                 received=data.name,
                 do="Give data with a test part, or a larger data.test.",
             )
-        self.main = endpoints[0].spec.inputs[0].name
+        self.main, self.part = model.endpoints[0].inputs[0].name, part
         shown = _some(data.calibration or data.validation or data.train, CALIBRATION_ROWS)
         test = _some(data.test, TEST_ROWS)
         self.original, self.targets, self.count = test.array(), test.targets, len(test)
@@ -70,41 +72,61 @@ class MeasuringRows:
         self.origin = f"{self.count} test rows of {data.name}"
         self._calibration = self._inputs(model, shown.array())
         self._test = self._inputs(model, self.original)
-        self._expected = {
-            e.name: e(**{t.name: self._test[t.name] for t in e.spec.inputs}) for e in endpoints
-        }
+        self._expected = {e.name: self.answers(e.spec, lambda x, e=e: e(**x)) for e in endpoints}
 
     def _inputs(self, model: ZooModel, rows: np.ndarray) -> Arrays:
-        return probe_inputs(model, {self.main: (rows, "")}, len(rows))[0]
+        """Return every input for the rows: a whole length, the calibrated threshold."""
+        given = {
+            t.name: (np.full((len(rows), *t.shape), t.default, t.dtype), "")
+            for spec in model.endpoints
+            for t in spec.inputs
+            if t.default is not None
+        }
+        return probe_inputs(model, given | {self.main: (rows, "")}, len(rows))[0]
+
+    def answers(self, spec: EndpointSpec, ask: Callable[[Arrays], Arrays]) -> Arrays:
+        """Return the answers to all test rows, asked a part at a time."""
+        asked = self.test_inputs(spec)
+        starts = range(0, self.count, self.part)
+        parts = [ask({k: v[i : i + self.part] for k, v in asked.items()}) for i in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def calibration(self, spec: EndpointSpec) -> list[Arrays]:
         """Return the inputs of an endpoint, a few rows at a time."""
-        rows = {t.name: self._calibration[t.name] for t in spec.inputs}
+        rows = check_inputs(spec, {t.name: self._calibration[t.name] for t in spec.inputs})
+        step = min(self.part, 10)
         count = len(rows[spec.inputs[0].name])
-        return [{k: v[i : i + 10] for k, v in rows.items()} for i in range(0, count, 10)]
+        return [{k: v[i : i + step] for k, v in rows.items()} for i in range(0, count, step)]
 
-    def test(self, spec: EndpointSpec) -> tuple[Arrays, Arrays]:
-        """Return the inputs of an endpoint, and what Keras answers."""
-        return {t.name: self._test[t.name] for t in spec.inputs}, self._expected[spec.name]
+    def test_inputs(self, spec: EndpointSpec) -> Arrays:
+        """Return the inputs of an endpoint for the test rows."""
+        return check_inputs(spec, {t.name: self._test[t.name] for t in spec.inputs})
+
+    def expected(self, spec: EndpointSpec) -> Arrays:
+        """Return what Keras answers to the test rows."""
+        return self._expected[spec.name]
 
 
-def measure(
-    spec: EndpointSpec, rows: MeasuringRows, asked: Arrays, expected: Arrays, answered: Arrays
-) -> list[Measured]:
+def measure(spec: EndpointSpec, rows: MeasuringRows, answered: Arrays) -> list[Measured]:
     """Measure every output of an endpoint.
 
     Args:
         spec: The endpoint.
         rows: The test rows.
-        asked: Its inputs.
-        expected: What Keras answered.
         answered: What the variant answered.
+
+    Raises:
+        ZooError: If there is nothing to measure, for then no gate could close.
     """
-    return [
+    expected = rows.expected(spec)
+    measured = [
         Measured(tensor.name, name, float(value))
         for tensor in spec.outputs
         for name, value in _measures(tensor, rows, expected[tensor.name], answered[tensor.name])
     ]
+    if not measured:
+        raise ZooError("Nothing that it answers can be measured.")
+    return measured
 
 
 def _measures(
@@ -119,7 +141,7 @@ def _measures(
         truth = b if rows.targets is None else rows.targets.reshape(b.shape)
         yield "loss of Dice", max(0.0, _dice(truth, b) - _dice(truth, a))
     elif tensor.name == "score":
-        yield "change of the mean score", np.abs(a - b).mean() / max(np.abs(b).mean(), 1e-30)
+        yield "mean change of the score", np.abs(a - b).mean() / max(np.abs(b).mean(), 1e-30)
         if rows.anomalous is not None:
             before, after = (roc_auc_score(rows.anomalous, x.ravel()) for x in (b, a))
             yield "loss of AUROC", max(0.0, before - after)
@@ -134,9 +156,11 @@ def _measures(
 def _squared_error(tensor: TensorSpec, rows: np.ndarray, answer: np.ndarray) -> float:
     """Return the mean squared error in model units."""
     scale = np.asarray(tensor.unit_scale)
-    parts = range(0, len(rows), CHUNK)
-    each = [rows[i : i + CHUNK].astype("float64") - answer[i : i + CHUNK] for i in parts]
-    return float(np.mean(np.concatenate([np.square(part / scale).ravel() for part in each])))
+    total = 0.0
+    for i in range(0, len(rows), CHUNK):
+        error = (rows[i : i + CHUNK].astype("float64") - answer[i : i + CHUNK]) / scale
+        total += float(np.square(error).sum())
+    return total / rows.size
 
 
 def _dice(truth: np.ndarray, mask: np.ndarray) -> float:

@@ -99,11 +99,13 @@ class Format(Part):
     Attributes:
         note: What its user should know.
         differences: Largest differences from Keras by endpoint and output, in the output's unit.
+        undecided: How many decisions fell otherwise, for their values lie on the border.
         refused: Why an endpoint has no file in this format.
     """
 
     note: str
     differences: dict[str, dict[str, float]]
+    undecided: int = 0
     refused: dict[str, str]
 
 

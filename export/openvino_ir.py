@@ -40,9 +40,13 @@ def write(model: keras.Model, endpoints: list[Endpoint], folder: Path) -> dict[s
         try:
             # Not openvino.convert_model: that one reports its use to a server.
             made = openvino.Core().read_model(graph)
-            openvino.save_model(made, folder / f"{endpoint.name}.xml", compress_to_fp16=False)
         except RuntimeError as error:
             refused[endpoint.name] = f"OpenVINO cannot read the graph: {_reason(error)}"
+            continue
+        try:
+            openvino.save_model(made, folder / f"{endpoint.name}.xml", compress_to_fp16=False)
+        except RuntimeError as error:
+            raise OSError(f"OpenVINO cannot write: {_reason(error)}") from error
     return refused
 
 

@@ -55,8 +55,9 @@ class Bundle:
     @property
     def digest(self) -> str:
         """What changes if any answer of the graphs may."""
-        shared = self.manifest.content_digest
-        return shared if self.variant is None else f"{shared} {self.variant}"
+        shared, folder = self.manifest.content_digest, f"onnx_{self.variant}/"
+        files = sorted(self.manifest.files.items())
+        return " ".join([shared, *(r.sha256 for name, r in files if name.startswith(folder))])
 
     def predict(self, endpoint: str | None = None, /, **arrays: Any) -> dict[str, np.ndarray]:
         """Answer arrays by public name, in user units.
@@ -88,7 +89,7 @@ class Bundle:
             ZooError: If there is no endpoint of this name.
         """
         if endpoint is None:
-            return self.endpoints[0]
+            endpoint = self.manifest.endpoints[0].name
         by_name = {known.name: known for known in self.endpoints}
         if endpoint not in by_name:
             names = [*by_name]

@@ -98,7 +98,7 @@ def score_file(
     job = job_digest(bundle, spec, rows, first, last, batch_size)
     total, parts = last - first, output.with_name(f"{output.name}.parts")
     if output.exists():
-        require_same(output, pq.read_schema(output).metadata.get(JOB, b"").decode(), job)
+        require_same(output, job_of(output), job)
         shutil.rmtree(parts, ignore_errors=True)  # of a run that was stopped at its very end
         return Scored(output, total, total, left_out)
     size = max(1, BLOCK // batch_size) * batch_size
@@ -124,7 +124,7 @@ def score_file(
 
 def default_endpoint(bundle: Bundle) -> str:
     """Return `detect` where the bundle has it, else `score`, else its first endpoint."""
-    names = [spec.name for spec in bundle.endpoints]
+    names = [spec.name for spec in bundle.manifest.endpoints]
     return next((name for name in ("detect", "score") if name in names), names[0])
 
 
@@ -172,6 +172,15 @@ def job_digest(bundle: Bundle, spec: EndpointSpec, rows: RowFile, *numbers: int)
     asked = [bundle.digest, spec.to_config()]
     facts = [*asked, rows.fingerprint(), *numbers, BLOCK]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def job_of(table: Path) -> str:
+    """Return the digest of the job that made a table, empty if none did."""
+    try:
+        metadata = pq.read_schema(table).metadata or {}
+    except pa.ArrowInvalid:  # no Parquet
+        metadata = {}
+    return metadata.get(JOB, b"").decode()
 
 
 def require_same(path: Path, found: str, job: str) -> None:

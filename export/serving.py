@@ -78,6 +78,8 @@ def serve(
     if importlib.util.find_spec("mlserver") is None:
         advice = 'Run `pip install "aezoo[serve]"`, with Python 3.11 or 3.12.'
         raise ZooError("MLServer is not installed.", do=advice)
+    if http_port == grpc_port:
+        raise ZooError("REST and gRPC need a port each.", received=http_port)
     for port in (http_port, grpc_port):
         _require_free(host, port)
     with tempfile.TemporaryDirectory(prefix="aezoo-serve-") as scratch:
@@ -151,9 +153,10 @@ def _require_free(host: str, port: int) -> None:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise ZooError(
-                f"Nothing can listen there: {error.strerror}.",
+                f"Nothing can listen there: {reason}.",
                 received=f"{host}:{port}",
                 do="Choose another port or host.",
             ) from None

@@ -83,8 +83,7 @@ def score_with_spark(
     output, _, total = scoring.shard_of(Path(output), (1, 1), len(rows), batch_size)
     job = scoring.job_digest(bundle, spec, rows, 0, total, batch_size)
     if output.exists():
-        found = pq.read_schema(output).metadata.get(scoring.JOB, b"").decode()
-        scoring.require_same(output, found, job)
+        scoring.require_same(output, scoring.job_of(output), job)
         return Scored(output, total, total, left_out)
     schema = scoring.answer_rows(bundle, spec, columns, rows, 0, 0, batch_size).schema
     batches = max(1, min(scoring.BLOCK, CELLS // len(schema)) // batch_size)

@@ -65,8 +65,25 @@ def verify_bundle(path: str | Path) -> Verified:
         answered = bundle.predict(spec.name, **inputs)
         for seen in compare(spec, inputs, expected, answered, "ONNX Runtime"):
             differences[spec.name, seen.output] = seen.largest
+    for variant in bundle.manifest.variants:
+        _require_answers(Bundle(path, variant))
     total = bundle.manifest.bytes + sum(f.bytes for f in bundle.manifest.files.values())
     return Verified(bundle.path, len(bundle.manifest.files) + 1, total, differences)
+
+
+def _require_answers(bundle: Bundle) -> None:
+    """Refuse a variant that gives other kinds of answers than float32, or none that is finite."""
+    for spec in bundle.endpoints:
+        inputs, expected = read_probe(bundle.path / PROBE_FILE, spec)
+        answered = bundle.predict(spec.name, **inputs)
+        for name, values in expected.items():
+            a = answered[name]
+            if (a.shape, a.dtype) != (values.shape, values.dtype) or not np.isfinite(a).all():
+                raise ZooError(
+                    f"The variant {bundle.variant} of {spec.name!r} gives no {name!r} to use.",
+                    received=f"{a.dtype} {a.shape}",
+                    do="Export again.",
+                )
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

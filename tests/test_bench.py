@@ -1,6 +1,8 @@
 """Runtimes timed side by side: who is asked, what is written."""
 
 import csv
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +55,17 @@ def test_bench_answers_are_those_of_the_model(bundle, tmp_path, rng):
             np.testing.assert_allclose(answered, expected, atol=1e-6)
 
 
+def test_bench_of_an_endpoint_that_takes_codes_leaves_predict_out(bundle):
+    rows = aezoo.export.bench_bundle(bundle.path, "decode", batches=(2,), seconds=0)
+    assert [row.runtime for row in rows] == ["tf.function", "SavedModel", "ONNX Runtime"]
+
+
 def test_a_changed_bundle_and_odd_batches_are_refused_before_anything_runs(bundle, tmp_path):
+    changed = Path(shutil.copytree(bundle.path, tmp_path / "changed"))
+    graph = changed / "onnx" / "reconstruct.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    with pytest.raises(ZooError, match="changed after the export"):
+        aezoo.export.bench_bundle(changed)
     with pytest.raises(ZooError, match="Batches are positive"):
         aezoo.export.bench_bundle(bundle.path, batches=(0, 1))
     with pytest.raises(ZooError, match="no endpoint of this name"):

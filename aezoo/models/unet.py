@@ -19,6 +19,7 @@ from pydantic import Field
 
 from aezoo import losses
 from aezoo.errors import ZooError
+from aezoo.layers.group_normalization import GroupNormalization
 from aezoo.models.conv import code_and_margins
 from aezoo.segmenter import Segmenter
 from aezoo.zoo_model import Width
@@ -126,7 +127,7 @@ class _Block:
             # Keras' momentum .99 needs hundreds of steps before `predict` knows the data's scale.
             x = layers.BatchNormalization(momentum=0.9)(x)
         elif self.normalization == "group":
-            x = layers.GroupNormalization(math.gcd(8, width))(x)
+            x = GroupNormalization(math.gcd(8, width))(x)
         return layers.Activation(self.activation, name=name)(x)
 
 
