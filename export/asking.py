@@ -15,7 +15,7 @@ import numpy as np
 
 from aezoo.errors import ZooError
 
-_NAMES = {
+NAMES = {
     "onnx": "ONNX Runtime",
     "saved_model": "The SavedModel",
     "litert": "LiteRT",
@@ -37,7 +37,7 @@ class Process:
     answers = Path()
 
     def __init__(self, kind: str):
-        self.name = _NAMES[kind]
+        self.name = NAMES[kind]
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
         # -P keeps this folder's modules off its path.
         command = [sys.executable, "-P", str(Path(__file__).with_name("replay.py")), kind]

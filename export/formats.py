@@ -11,7 +11,7 @@ import keras
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.export import litert, openvino_ir
-from aezoo.export.asking import Cases, Interrupted, processes
+from aezoo.export.asking import NAMES, Cases, Interrupted, processes
 from aezoo.export.compare import compare
 from aezoo.export.manifest import Format
 
@@ -48,22 +48,30 @@ def add(
     """
     place, writer = folder / name, FORMATS[name]
     refused = writer.write(model, endpoints, place)
+    written = [endpoint for endpoint in endpoints if endpoint.name not in refused]
+    try:
+        together = _asked(name, [e.name for e in written], place, questions) if written else {}
+    except Interrupted:
+        raise
+    except ZooError:  # a file crashes its runtime: alone, it takes no other along
+        together = None
     differences: dict[str, dict[str, float]] = {}
     undecided = 0
-    for endpoint in endpoints:
-        if endpoint.name in refused:
-            continue
+    for endpoint in written:
         try:
-            differences[endpoint.name], open_ones = _proven(
-                name, endpoint, place, questions, asked, expected
-            )
-            undecided += open_ones
+            answers = together
+            if answers is None:
+                answers = _asked(name, [endpoint.name], place, questions)
+            seen = _largest(endpoint, asked, expected, answers, NAMES[name])
         except Interrupted:
             raise
         except ZooError as error:
             refused[endpoint.name] = f"{error.what} {error.received}"
             for file in place.glob(f"{endpoint.name}.*"):
                 file.unlink()
+        else:
+            differences[endpoint.name] = seen[0]
+            undecided += seen[1]
     if not differences:
         raise ZooError(
             f"No endpoint can be exported as {name}.",
@@ -73,29 +81,22 @@ def add(
     return Format(note=writer.NOTE, differences=differences, undecided=undecided, refused=refused)
 
 
-def _proven(
-    kind: str,
-    endpoint: Endpoint,
-    place: Path,
-    questions: Path,
-    asked: Cases,
-    expected: Cases,
-) -> tuple[dict[str, float], int]:
-    """Return the largest difference of each output, and how many decisions lie on their border.
-
-    Each endpoint has a process of its own: a file that crashes its runtime takes no other along.
-    """
+def _asked(kind: str, names: list[str], place: Path, questions: Path) -> Cases:
+    """Return what a format's runtime answers, in a process of its own."""
     with processes(kind) as (runtimes, scratch):
-        runtimes[kind].start(place, [endpoint.name], questions, scratch / "answers.npz")
-        answers = runtimes[kind].wait()
+        runtimes[kind].start(place, names, questions, scratch / "answers.npz")
+        return runtimes[kind].wait()
+
+
+def _largest(
+    endpoint: Endpoint, asked: Cases, expected: Cases, answers: Cases, who: str
+) -> tuple[dict[str, float], int]:
+    """Return the largest difference of each output, and how many decisions lie on their border."""
     largest: dict[str, float] = {}
     undecided = 0
     for case, inputs in asked.items():
         if case[0] == endpoint.name:
-            answered = answers.get(case, {})
-            for one in compare(
-                endpoint.spec, inputs, expected[case], answered, runtimes[kind].name
-            ):
+            for one in compare(endpoint.spec, inputs, expected[case], answers.get(case, {}), who):
                 largest[one.output] = max(largest.get(one.output, 0.0), one.largest)
                 undecided += len(one.undecided)
     return largest, undecided
