@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib.util
 import json
 import os
 import signal
@@ -24,7 +25,21 @@ NAMES = {
     "function": "tf.function",
 }
 
+_MODULES = {
+    "onnx": "onnxruntime",
+    "saved_model": "tensorflow",
+    "litert": "ai_edge_litert",
+    "openvino": "openvino",
+    "keras": "tensorflow",
+    "function": "tensorflow",
+}
+
 Cases = dict[tuple[str, int], dict[str, np.ndarray]]  # (endpoint, batch) -> arrays by name
+
+
+def is_installed(kind: str) -> bool:
+    """Whether a runtime is there; it is not imported."""
+    return importlib.util.find_spec(_MODULES[kind]) is not None
 
 
 class Interrupted(ZooError):

@@ -6,7 +6,6 @@ rounds, so that whatever else the machine does slows all of them alike: trust th
 
 import csv
 import dataclasses
-import importlib.util
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ import numpy as np
 
 from aezoo.config import Modality
 from aezoo.errors import ZooError
-from aezoo.export.asking import Process, processes, write_cases
+from aezoo.export.asking import Process, is_installed, processes, write_cases
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import PROBE_FILE, check_files, read_probe
 from aezoo.files import whole_file
@@ -119,7 +118,7 @@ def _candidates(bundle: Bundle, spec: EndpointSpec) -> list[_Candidate]:
     """Return the runtimes that are installed and have files."""
     root, made = bundle.path, bundle.manifest
     found = []
-    if importlib.util.find_spec("tensorflow"):
+    if is_installed("saved_model"):
         keras_file, saved_model = root / "model.keras", root / "saved_model" / "1"
         saved_files = tuple(path for path in saved_model.rglob("*") if path.is_file())
         if {tensor.name for tensor in spec.inputs} & set(get_args(Modality)):
@@ -128,13 +127,12 @@ def _candidates(bundle: Bundle, spec: EndpointSpec) -> list[_Candidate]:
             _Candidate("function", "tf.function", root, (keras_file,)),
             _Candidate("saved_model", "SavedModel", saved_model, saved_files),
         ]
-    modules = {"openvino": "openvino", "litert": "ai_edge_litert"}
     names = {"openvino": "OpenVINO", "litert": "LiteRT, row by row"}
-    for kind, module in modules.items():
+    for kind, name in names.items():
         has = kind in made.formats and spec.name in made.formats[kind].differences
-        if has and importlib.util.find_spec(module):
+        if has and is_installed(kind):
             files = tuple((root / kind).glob(f"{spec.name}.*"))
-            found.append(_Candidate(kind, names[kind], root / kind, files))
+            found.append(_Candidate(kind, name, root / kind, files))
     for variant in (None, *made.variants):
         if variant is None or spec.name in made.variants[variant].costs:
             folder = root / (f"onnx_{variant}" if variant else "onnx")

@@ -21,7 +21,7 @@ from aezoo.data import DataSet, load
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError, closest_match
 from aezoo.export import card, formats, manifest, onnx_graph, saved_model, variants
-from aezoo.export.asking import Cases, Process, processes, write_cases
+from aezoo.export.asking import Cases, Process, is_installed, processes, write_cases
 from aezoo.export.compare import compare
 from aezoo.export.fusing import without_cudnn
 from aezoo.export.gates import MeasuringRows
@@ -123,7 +123,7 @@ def _check_also(also: Sequence[str]) -> None:
                 closest=closest_match(name, known),
                 do=f"Choose from {', '.join(known)}.",
             )
-        if name in formats.FORMATS and not formats.FORMATS[name].is_installed():
+        if name in formats.FORMATS and not is_installed(name):
             raise ZooError(
                 f"The {name} format needs {formats.FORMATS[name].LIBRARY}, which is not installed.",
                 do=f"pip install 'aezoo[{name}]'",

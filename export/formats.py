@@ -11,7 +11,7 @@ import keras
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.export import litert, openvino_ir
-from aezoo.export.asking import NAMES, Cases, Interrupted, processes
+from aezoo.export.asking import NAMES, Cases, Interrupted, is_installed, processes
 from aezoo.export.compare import compare
 from aezoo.export.manifest import Format
 
@@ -20,7 +20,7 @@ FORMATS = {"litert": litert, "openvino": openvino_ir}
 
 def installed() -> list[str]:
     """Return the formats whose libraries are installed."""
-    return [name for name, module in FORMATS.items() if module.is_installed()]
+    return [name for name in FORMATS if is_installed(name)]
 
 
 def add(

@@ -4,7 +4,6 @@ Only built-in operations are allowed. With a free batch axis or TensorFlow's own
 the converter writes files that no LiteRT interpreter can run, and does not say so.
 """
 
-import importlib.util
 import tempfile
 from pathlib import Path
 
@@ -18,11 +17,6 @@ from aezoo.quiet import silent_stderr
 
 LIBRARY = "ai-edge-litert"
 NOTE = "one row at a time, built-in operations only"
-
-
-def is_installed() -> bool:
-    """Whether the interpreter that the files are proven with is there."""
-    return importlib.util.find_spec("ai_edge_litert") is not None
 
 
 def write(model: keras.Model, endpoints: list[Endpoint], folder: Path) -> dict[str, str]:

@@ -4,7 +4,6 @@ On processors with bfloat16 OpenVINO computes in it unless told otherwise, which
 about 4e-4: for the proven ones compile with `INFERENCE_PRECISION_HINT` set to `f32`.
 """
 
-import importlib.util
 from pathlib import Path
 
 import keras
@@ -13,11 +12,6 @@ from aezoo.endpoints import Endpoint
 
 LIBRARY = "openvino"
 NOTE = "proven with INFERENCE_PRECISION_HINT f32"
-
-
-def is_installed() -> bool:
-    """Whether OpenVINO is there."""
-    return importlib.util.find_spec("openvino") is not None
 
 
 def write(model: keras.Model, endpoints: list[Endpoint], folder: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ import pytest
 import aezoo
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
-from aezoo.export import litert
+from aezoo.export import asking, litert
 from aezoo.specs import EndpointSpec, TensorSpec
 
 pytest.importorskip("ai_edge_litert", reason="pip install 'aezoo[litert]'")
@@ -102,6 +102,6 @@ def test_a_free_axis_is_the_reason_why_litert_has_no_file(tmp_path):
 def test_an_unknown_format_and_a_missing_library_are_one_message(model, monkeypatch, tmp_path):
     with pytest.raises(ZooError, match=r"no further format.*\n.*tflite.*\n.*litert, openvino"):
         aezoo.export_bundle(model, tmp_path / "bundle", also=("tflite",))
-    monkeypatch.setattr(litert.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(asking.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ZooError, match=r"pip install 'aezoo\[litert\]'"):
         aezoo.export_bundle(model, tmp_path / "bundle", also=("litert",))
