@@ -1,5 +1,9 @@
-"""Ask the written files in processes of their own, while Keras answers here."""
+"""Ask the written files in processes of their own, while Keras answers here.
 
+A process that has answered rests for a minute: the next export finds its runtime loaded.
+"""
+
+import atexit
 import contextlib
 import errno
 import importlib.util
@@ -9,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +39,8 @@ _MODULES = {
     "function": "tensorflow",
 }
 
+RESTS = 60  # seconds; replay.py ends itself then
+
 Cases = dict[tuple[str, int], dict[str, np.ndarray]]  # (endpoint, batch) -> arrays by name
 
 
@@ -49,14 +56,14 @@ class Interrupted(ZooError):
 class Process:
     """A process that has loaded its runtime and waits for questions."""
 
-    answers = Path()
-
     def __init__(self, kind: str):
         self.name = NAMES[kind]
+        self.answers = Path()
+        self.rested_at = 0.0
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
         # -P keeps this folder's modules off its path.
         command = [sys.executable, "-P", str(Path(__file__).with_name("replay.py")), kind]
-        # It lives as long as the process: `processes` closes it.
+        # It lives as long as the process: `end` closes it.
         self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
             command,
@@ -64,35 +71,15 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self.errors,  # a pipe that nobody reads would fill up
             env=environment,
+            cwd=tempfile.gettempdir(),  # the caller's folder may go while it rests
             text=True,
         )
 
     def start(self, folder: Path, endpoints: list[str], questions: Path, answers: Path) -> None:
         """Let it answer what endpoints are asked; returns at once."""
         self.answers = answers
-        with contextlib.suppress(BrokenPipeError):  # it ended already: `wait` says why
-            self._tell(do="load", folder=str(folder))
-            files = {"questions": str(questions), "answers": str(answers)}
-            self._tell(do="answer", endpoints=endpoints, **files)
-            self.process.stdin.flush()
-
-    def _tell(self, **command) -> None:
-        self.process.stdin.write(json.dumps(command) + "\n")
-
-    def ask(self, **command) -> dict:
-        """Give one command and return the reply to it; see `replay.py`.
-
-        Raises:
-            ZooError: If it failed, with the last line that it wrote, or was ended by a signal.
-        """
-        with contextlib.suppress(BrokenPipeError):
-            self._tell(**command)
-            self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            self._require_success()
-            raise Interrupted(f"{self.name} ended before it answered.")
-        return json.loads(line)
+        self._tell(do="load", folder=folder)
+        self._tell(do="answer", endpoints=endpoints, questions=questions, answers=answers)
 
     def wait(self) -> Cases:
         """Return its answers.
@@ -100,8 +87,49 @@ class Process:
         Raises:
             ZooError: As `ask`.
         """
-        self._require_success()
+        for _ in ("load", "answer"):
+            self._reply()
         return read_cases(self.answers)
+
+    def ask(self, **command) -> dict:
+        """Give one command and return the reply to it; see `replay.py`.
+
+        Raises:
+            ZooError: If it failed, with the last line that it wrote, or was ended by a signal.
+        """
+        self._tell(**command)
+        return self._reply()
+
+    def rest(self) -> None:
+        """Let it drop what it has loaded and wait for the next use."""
+        self.ask(do="forget", seconds=RESTS)
+        self.rested_at = time.monotonic()
+
+    def is_rested(self) -> bool:
+        """Whether it will be there for another use."""
+        return self.process.poll() is None and time.monotonic() - self.rested_at < RESTS / 2
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.communicate()
+        self.errors.close()
+
+    def _tell(self, **command) -> None:
+        told = {
+            key: str(value.absolute()) if isinstance(value, Path) else value
+            for key, value in command.items()
+        }
+        with contextlib.suppress(BrokenPipeError):  # it ended already: `_reply` says why
+            self.process.stdin.write(json.dumps(told) + "\n")
+            self.process.stdin.flush()
+
+    def _reply(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            self._require_success()
+            raise Interrupted(f"{self.name} ended before it answered.")
+        return json.loads(line)
 
     def _require_success(self) -> None:
         """Let it end; raise if it failed."""
@@ -128,20 +156,48 @@ class Process:
             )
 
 
+_resting: dict[str, Process] = {}
+
+
 @contextlib.contextmanager
 def processes(*kinds: str) -> Iterator[tuple[dict[str, Process], Path]]:
-    """Start runtimes; yield them by kind, and a folder for questions and answers."""
-    started = {}
+    """Start runtimes, or wake resting ones; yield them by kind, and a folder for their files."""
+    started: dict[str, Process] = {}
     with tempfile.TemporaryDirectory(prefix="aezoo-") as folder:
         try:
             for kind in kinds:
-                started[kind] = Process(kind)
+                started[kind] = _awake(kind)
             yield started, Path(folder)
-        finally:
+            alive = {k: one for k, one in started.items() if one.process.returncode is None}
+            for one in alive.values():
+                one.rest()
+        except BaseException:  # its cause may lie in them
             for one in started.values():
-                one.process.kill()
-                one.process.communicate()
-                one.errors.close()
+                one.end()
+            raise
+    for kind, one in started.items():
+        if kind not in alive:
+            one.end()
+            continue
+        end_resting(kind)  # of two that ran at once, one stays
+        _resting[kind] = one
+
+
+def _awake(kind: str) -> Process:
+    resting = _resting.pop(kind, None)
+    if resting is not None and resting.is_rested():
+        return resting
+    if resting is not None:
+        resting.end()
+    return Process(kind)
+
+
+@atexit.register
+def end_resting(*kinds: str) -> None:
+    """End the processes of these kinds, or all, that rest."""
+    for kind in kinds or [*_resting]:
+        if one := _resting.pop(kind, None):
+            one.end()
 
 
 def write_cases(path: Path, cases: Cases) -> None:

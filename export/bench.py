@@ -4,6 +4,7 @@ Each runtime has a process of its own. They are called in turn, a block of calls
 rounds, so that whatever else the machine does slows all of them alike: trust the ratios.
 """
 
+import contextlib
 import csv
 import dataclasses
 import tempfile
@@ -16,7 +17,7 @@ import numpy as np
 
 from aezoo.config import Modality
 from aezoo.errors import ZooError
-from aezoo.export.asking import Process, is_installed, processes, write_cases
+from aezoo.export.asking import Process, is_installed, write_cases
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import PROBE_FILE, check_files, read_probe
 from aezoo.files import whole_file
@@ -160,12 +161,13 @@ def _measure(
     seconds: float,
     say: Callable[[str], None],
 ) -> list[Row]:
-    with processes() as (running, _):
-        starts = {}
+    with contextlib.ExitStack() as stack:
+        running, starts = {}, {}
         for one in candidates:
             say(f"{one.name}: cold start")
             began = time.perf_counter()
-            running[one.name] = Process(one.kind)
+            running[one.name] = Process(one.kind)  # never one that rested
+            stack.callback(running[one.name].end)
             try:
                 starts[one.name] = _start(running[one.name], began, one, spec, questions)
             except ZooError as error:

@@ -7,15 +7,18 @@ It loads the runtime, then reads commands, a line of JSON each, and answers each
     {"do": "load", "folder": ...}                      what was exported
     {"do": "answer", "endpoints": [...], "questions": ..., "answers": ...}
     {"do": "time", "questions": ..., "endpoint": ..., "batch": ..., "seconds": ...}
+    {"do": "forget", "seconds": ...}                   end after so long without another command
 
 Questions and answers are .npz files of arrays named `<endpoint>|<batch>|<tensor>`.
 What proves a file imports nothing of aezoo, so that it holds for a user who has none of it; but for
 the SavedModel it imports no TensorFlow either. The last two are Keras itself, to be timed.
 """
 
+import gc
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -30,6 +33,7 @@ def main(kind: str) -> None:
     load = LOADERS[kind]()
     ask, asked = None, {}
     for line in sys.stdin:
+        _end_in(0)
         command = json.loads(line)
         reply: dict = {}
         if command["do"] == "load":
@@ -40,6 +44,10 @@ def main(kind: str) -> None:
             asked = _read(command["questions"])
             wanted = {case: x for case, x in asked.items() if case[0] in command["endpoints"]}
             np.savez(command["answers"], **_answers(ask, wanted))
+        elif command["do"] == "forget":
+            ask, asked = None, {}
+            gc.collect()  # mapped files, too
+            _end_in(command["seconds"])
         else:
             asked = asked or _read(command["questions"])
             inputs = asked[command["endpoint"], str(command["batch"])]
@@ -48,6 +56,12 @@ def main(kind: str) -> None:
         if foreign := FOREIGN[kind] & set(sys.modules):
             sys.exit(f"The proof is void: it imported {sorted(foreign)}.")
         print(json.dumps(reply), file=told, flush=True)
+
+
+def _end_in(seconds: int) -> None:
+    """Let the system end this process after so long, 0 for never, where it can."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
 
 
 def _read(path: str) -> dict[tuple[str, str], dict]:

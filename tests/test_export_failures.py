@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import json
+import signal
 from pathlib import Path
 
 import keras
@@ -114,6 +115,35 @@ def test_ctrl_c_ends_the_processes_that_were_started():
     assert not folder.exists()
 
 
+def test_a_process_that_answered_rests_for_the_next_export_and_one_that_failed_ends():
+    asking.end_resting()
+    with asking.processes("onnx") as (started, _):
+        first = started["onnx"]
+    with asking.processes("onnx") as (started, _):
+        assert started["onnx"] is first
+        with asking.processes("onnx") as (others, _):
+            assert others["onnx"] is not first
+    with pytest.raises(ValueError), asking.processes("onnx") as (started, _):
+        kept = started["onnx"]
+        raise ValueError
+    assert kept is first and kept.process.returncode is not None
+    with asking.processes("onnx") as (started, _):
+        assert started["onnx"] is not first
+        asking.end_resting()  # it does not rest now
+    asking.end_resting("onnx")
+    assert started["onnx"].process.returncode is not None
+
+
+def test_a_process_that_rests_too_long_ends_itself(monkeypatch):
+    asking.end_resting()
+    monkeypatch.setattr(asking, "RESTS", 1)
+    with asking.processes("onnx") as (started, _):
+        first = started["onnx"]
+    assert first.process.wait(timeout=60) == -signal.SIGALRM
+    with asking.processes("onnx") as (started, _):
+        assert started["onnx"] is not first
+
+
 def test_a_process_that_fails_is_quoted(tmp_path):
     with asking.processes("onnx") as (started, folder):
         runtime = started["onnx"]
@@ -187,6 +217,7 @@ class Ended:
 
     def __init__(self, returncode, errors):
         self.returncode, self.errors = returncode, errors
+        self.stdout = io.StringIO()
 
     def communicate(self):
         return "", None
