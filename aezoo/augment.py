@@ -14,7 +14,8 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
     Args:
         x: Pictures in model units, (B, H, W, C).
         y: Masks, (B, H, W), or None.
-        ways: Any of `flip_horizontal`, `flip_vertical`, `shift`, `brightness`.
+        ways: Any of `flip_horizontal`, `flip_vertical`, `shift`, `brightness`, and `draw`, which
+            makes each value 1 with itself as the probability, else 0.
         seed: A number, and the step that the batch belongs to.
 
     Returns:
@@ -57,6 +58,8 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
         elif way == "brightness":
             delta = tf.random.stateless_uniform((count, 1, 1, 1), key, -BRIGHTNESS, BRIGHTNESS)
             x = tf.clip_by_value(x + delta, 0.0, 1.0)
+        elif way == "draw":
+            x = tf.cast(tf.random.stateless_uniform(tf.shape(x), key) < x, x.dtype)
     return x, y[..., 0] if flat else y
 
 

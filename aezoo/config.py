@@ -21,6 +21,8 @@ SMALLEST_SIZE = 4  # pixels of a picture's side
 
 Task = Literal["reconstruction", "denoising", "generation", "segmentation"]
 Fit = Literal["fit", "crop", "tile"]  # what is done to a picture file to make it a row
+Change = Literal["flip_horizontal", "flip_vertical", "shift", "brightness", "draw"]
+Role = Literal["train", "validation", "calibration", "test"]
 Modality = Literal["image", "features", "series", "tokens"]
 
 
@@ -39,6 +41,7 @@ class DataSection(Section):
     image_fit: Fit | None = None
     channels: Literal[1, 3] | None = None
     binarize: float | None = pydantic.Field(default=None, gt=0, lt=1)
+    draw: tuple[Role, ...] = ()
     scaling: Literal["auto", "identity", "unit", "standardize", "minmax"] = "auto"
     train_classes: tuple[int | str, ...] | None = None
     validation: float | Literal["test"] = 0.1
@@ -72,7 +75,7 @@ class TrainSection(Section):
     steps_per_execution: int | None = pydantic.Field(default=None, ge=1)
     jit: bool = False
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    augment: tuple[Literal["flip_horizontal", "flip_vertical", "shift", "brightness"], ...] = ()
+    augment: tuple[Change, ...] = ()
     seed: int = 0
 
 
@@ -89,6 +92,22 @@ class ExpectSection(Section):
     latent_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...]
     loss_terms: dict[str, str]
+
+
+class ReferenceSection(Section):
+    """The figure that an entry is judged by, and how `aezoo reproduce` measures it."""
+
+    figure: str
+    goal: float
+    better: Literal["lower", "higher"] = "lower"
+    published: str = ""
+    measure: str
+    controls: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2)
+    of_seeds: Literal["mean", "best"] = "mean"
+    overrides: dict[str, Any] = {}
+    quick: dict[str, Any] = {}
+    full: dict[str, Any] = {}
 
 
 class ChecksSection(Section):
@@ -117,6 +136,7 @@ class Entry(Section):
     train: TrainSection = TrainSection()
     export: ExportSection = ExportSection()
     expect: ExpectSection | None = None
+    reference: ReferenceSection | None = None
     checks: ChecksSection = ChecksSection()
     weights: dict[str, str] = {}
 

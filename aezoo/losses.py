@@ -74,6 +74,20 @@ def gaussian_kl(mean, log_variance):
     return -0.5 * ops.sum(1.0 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=-1)
 
 
+def gaussian_log_density(z, mean=0.0, log_variance=0.0):
+    """Log N(z; mean, exp(log_variance)) in nats, summed over the code: (..., D) -> (...).
+
+        -1/2 sum_d [ log(2 pi) + log s_d^2 + (z_d - m_d)^2 / s_d^2 ]
+
+    Example:
+        >>> import numpy as np
+        >>> round(float(gaussian_log_density(np.zeros(2, "float32"))), 6)  # -log(2 pi)
+        -1.837877
+    """
+    squared = ops.square(z - mean) * ops.exp(-ops.cast(log_variance, "float32"))
+    return -0.5 * ops.sum(math.log(2.0 * math.pi) + log_variance + squared, axis=-1)
+
+
 def _pixels(y_true, y_pred):
     """Return truth and probability of each class at each pixel, (B, P, C) both.
 

@@ -54,10 +54,14 @@ class Run:
     metrics: dict[str, dict[str, float]]
     monitor: str = "val_loss"
 
-    def __repr__(self) -> str:
+    @property
+    def best(self) -> dict:
+        """The line of the history whose weights the model has."""
         choose = max if rises(self.monitor.removeprefix("val_")) else min
-        best = choose(self.history, key=lambda row: row.get(self.monitor, row["loss"]))
-        return f"<run {self.directory}: {len(self.history)} epochs, best {best}>"
+        return choose(self.history, key=lambda row: row.get(self.monitor, row["loss"]))
+
+    def __repr__(self) -> str:
+        return f"<run {self.directory}: {len(self.history)} epochs, best {self.best}>"
 
 
 def train(

@@ -13,13 +13,15 @@ Sources: Kingma & Welling, "Auto-encoding variational Bayes" (2014); Higgins et 
 from typing import Annotated, Literal
 
 import keras
+import numpy as np
 from keras import ops
 from pydantic import Field
 
 from aezoo.autoencoder import Autoencoder
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.layers.sampling import GaussianSampling
-from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl
+from aezoo.likelihood import importance_nll
+from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_density
 from aezoo.models.conv import conv_decoder, conv_encoder
 from aezoo.models.dense import dense_decoder
 from aezoo.zoo_model import EVALUATION_SEED, Width
@@ -44,6 +46,8 @@ class VAE(Autoencoder):
         kl_weight: Multiplies the KL term; 1 is the ELBO.
     """
 
+    further_terms: tuple[str, ...] = ()  # that a subclass adds in `add_divergences`
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -58,7 +62,7 @@ class VAE(Autoencoder):
             decoder=decoder,
             output_range="unit" if bernoulli else "real",
             loss=BernoulliNLL() if bernoulli else GaussianNLL(scale),
-            terms=("kl_loss",),
+            terms=("kl_loss", *self.further_terms),
         )
         self.kl_weight = kl_weight
         self.sampling = GaussianSampling()
@@ -66,12 +70,54 @@ class VAE(Autoencoder):
     def call(self, x, training=False):
         """Return the reconstruction of `x`, both `(B, *input_shape)`; adds the KL term."""
         mean, log_variance = self.encoder(x, training=training)  # (B, D) each
-        self.add_term("kl_loss", ops.mean(gaussian_kl(mean, log_variance)), self.kl_weight)
-        if self._evaluating:
-            z = self.sampling.draw(mean, log_variance, EVALUATION_SEED)
-        else:
-            z = self.sampling(mean, log_variance, training=training)  # (B, D)
+        z = self.draw(mean, log_variance, training)  # (B, D)
+        self.add_divergences(z, mean, log_variance, training)
         return self.decoder(z, training=training)
+
+    def add_divergences(self, z, mean, log_variance, training):
+        """Add the terms that keep the codes near the prior."""
+        self.add_term("kl_loss", ops.mean(self.kl(z, mean, log_variance)), self.kl_weight)
+
+    def draw(self, mean, log_variance, training=False):
+        """Return codes: a draw from the posterior, or its mean at inference; all (B, D)."""
+        if self._evaluating:
+            return self.sampling.draw(mean, log_variance, EVALUATION_SEED)
+        return self.sampling(mean, log_variance, training=training)
+
+    def kl(self, z, mean, log_variance):
+        """Return KL(q(z | x) || p(z)) in nats, (B,), at a draw z where it has no closed form."""
+        return gaussian_kl(mean, log_variance)
+
+    def log_prior(self, z):
+        """Return log p(z) in nats, (..., D) -> (...)."""
+        return gaussian_log_density(z)
+
+    def nll(self, x, samples: int = 5000, seed: int = 0) -> np.ndarray:
+        """Return -log p(x) of each row in nats, by importance sampling.
+
+            log p(x) ~ log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x),   z_k ~ q(z | x)
+
+        In expectation it is an upper bound of the true value, closer with more samples. Decoding
+        takes `len(x) * samples` rows. Source: Burda, Grosse & Salakhutdinov (2016), equation 8.
+
+        Args:
+            x: Rows in model units, `(N, *input_shape)`.
+            samples: K.
+            seed: Of the draws.
+
+        Returns:
+            `(N,)`, float64.
+
+        Raises:
+            ZooError: If the model was compiled with a loss that is no likelihood.
+
+        Example:
+            >>> model = DenseVAE(input_shape=(6,), hidden=(8,), latent_dim=2)
+            >>> values = model.nll(np.zeros((3, 6), "float32"), samples=50)
+            >>> bool((values == model.nll(np.zeros((3, 6), "float32"), samples=50)).all())
+            True
+        """
+        return importance_nll(self, x, samples, seed)
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -97,7 +143,8 @@ class VAE(Autoencoder):
         """Return the base class's endpoints and `generate`."""
         return [*super().make_endpoints(), self._generate_endpoint()]
 
-    def _generate_endpoint(self) -> Endpoint:
+    def noise_specs(self) -> tuple[TensorSpec, ...]:
+        """Return the specs of what `generate` takes."""
         noise = TensorSpec(
             "noise",
             self.latent_shape,
@@ -106,6 +153,13 @@ class VAE(Autoencoder):
             high=3.0,
             description="Draws from N(0, I).",
         )
+        return (noise,)
+
+    def code_of_noise(self, inputs: dict):
+        """Return the codes that noise stands for, (B, D)."""
+        return inputs["noise"]
+
+    def _generate_endpoint(self) -> Endpoint:
         rows = TensorSpec(
             self.input_name,
             self.input_shape,
@@ -115,10 +169,12 @@ class VAE(Autoencoder):
         )
 
         def generate(inputs):
-            x = self.decoder(inputs["noise"], training=False)
+            x = self.decoder(self.code_of_noise(inputs), training=False)
             return {rows.name: self.preprocessing.invert(x)}
 
-        return Endpoint(EndpointSpec("generate", (noise,), (rows,), "New rows."), generate)
+        return Endpoint(
+            EndpointSpec("generate", self.noise_specs(), (rows,), "New rows."), generate
+        )
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -150,7 +206,7 @@ class DenseVAE(VAE):
         kl_weight: Weight = 1.0,
         activation: str = "relu",
     ):
-        output = _output_activation(likelihood)
+        output = output_activation(likelihood)
         super().__init__(
             encoder=dense_posterior(input_shape, hidden, latent_dim, activation),
             decoder=dense_decoder(input_shape, hidden, latent_dim, activation, output),
@@ -192,7 +248,7 @@ class ConvVAE(VAE):
         kernel_size: Width = 3,
         activation: str = "relu",
     ):
-        output = _output_activation(likelihood)
+        output = output_activation(likelihood)
         super().__init__(
             encoder=conv_posterior(input_shape, filters, latent_dim, kernel_size, activation),
             decoder=conv_decoder(input_shape, filters, latent_dim, kernel_size, activation, output),
@@ -226,5 +282,6 @@ def posterior_heads(h, latent_dim):
     return [mean, log_variance]
 
 
-def _output_activation(likelihood):
+def output_activation(likelihood):
+    """Return what ends a decoder whose answers are means of this likelihood."""
     return "sigmoid" if likelihood == "bernoulli" else "linear"

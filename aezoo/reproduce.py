@@ -1,0 +1,192 @@
+"""Train an entry as its reference says, once per seed, and put its figure beside the published one.
+
+    aezoo reproduce vae                 # results/vae.csv
+
+The table has a row per seed, their mean and spread, the network as it was before training, and the
+controls. A seed that stands in the table with the same recipe is not trained again, so that an
+interrupted reproduction goes on.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import importlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from aezoo import storage
+from aezoo.config import Entry, ReferenceSection, override
+from aezoo.errors import ZooError
+from aezoo.files import whole_file
+from aezoo.registry import find
+from aezoo.training import train
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: `seed 0`, `mean`, `spread`, `best`, `untrained`, or the name of a control.
+        value: The figure.
+        beside: Other figures of the same measure, such as `val_nll=88.1`.
+        best_epoch: Whose weights were measured, 0 without training.
+        seconds: Of training and measuring.
+        recipe: Equal recipes have equal digests.
+    """
+
+    what: str
+    value: float
+    beside: str
+    best_epoch: int
+    seconds: int
+    recipe: str
+
+
+def reproduce(
+    entry: str | Entry,
+    folder: str | Path = "results",
+    *,
+    seeds: Iterable[int] | None = None,
+    full: bool = False,
+    quick: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[Row]:
+    """Train and measure an entry as its `reference` section says; write `<entry>.csv`.
+
+    Args:
+        entry: Its name, or the entry.
+        folder: Where the table goes.
+        seeds: Instead of those of the reference.
+        full: The source's own schedule, which may take days; `<entry>_full.csv`.
+        quick: A run of seconds on the embedded sample, to see that all works; one seed.
+        say: Called with each finished line.
+
+    Returns:
+        The rows of the table.
+
+    Raises:
+        ZooError: If the entry names no reference, or no longer schedule.
+
+    Example:
+        rows = aezoo.reproduce("vae")
+    """
+    found = find(entry)
+    reference = found.reference
+    if reference is None:
+        raise ZooError(
+            f"The entry {found.name!r} names no figure that it is judged by.",
+            do="Add a section `reference` to its YAML.",
+        )
+    if full and not reference.full:
+        raise ZooError(
+            f"The recipe of {found.name!r} is the source's own; there is no fuller one.",
+            do="Leave out --full.",
+        )
+    changes = reference.overrides | (reference.full if full else {})
+    changes |= reference.quick if quick else {}
+    resolved = override(found, changes)
+    wanted = list(reference.seeds if seeds is None else seeds)[: 1 if quick else None]
+    path = Path(folder) / f"{found.name}{'_full' if full else ''}{'_quick' if quick else ''}.csv"
+    recipe = _recipe(resolved)
+    rows = {row.what: row for row in read(path) if row.recipe == recipe}
+    for seed in wanted:
+        if f"seed {seed}" not in rows:
+            for row in _measured(resolved, seed, recipe, beside="untrained" not in rows):
+                rows[row.what] = row
+                say(f"{found.name}, {row.what}: {reference.figure} {row.value:.5g}  {row.beside}")
+    table = _with_summary(list(rows.values()), recipe)
+    _write(path, found.name, reference, table, full)
+    return table
+
+
+def read(path: Path) -> list[Row]:
+    """Return the rows of a table, without what is computed from them; none if there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.DictReader(line for line in file if not line.startswith("#"))
+        rows = [
+            Row(
+                what=line["what"],
+                value=float(line["value"]),
+                beside=line["beside"],
+                best_epoch=int(line["best_epoch"]),
+                seconds=int(line["seconds"]),
+                recipe=line["recipe"],
+            )
+            for line in lines
+        ]
+    return [row for row in rows if row.what not in ("mean", "spread", "best")]
+
+
+def _recipe(entry: Entry) -> str:
+    """Return a digest of all that the figure depends on."""
+    parts = {"builder": entry.builder, "args": entry.args, "measure": entry.reference.measure}
+    parts |= {"data": entry.data.model_dump(), "train": entry.train.model_dump()}
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _measured(entry: Entry, seed: int, recipe: str, beside: bool) -> list[Row]:
+    """Train with one seed and measure; with `beside`, measure also what stands beside it."""
+    measure = _function(entry.reference.measure)
+    with tempfile.TemporaryDirectory(prefix="aezoo-") as scratch:
+        began = time.perf_counter()
+        seeded = override(entry, {"train.seed": seed})
+        run = train(seeded, out=Path(scratch) / "run", verbose=False)
+        values = measure(run.model, run.data)
+        seconds = round(time.perf_counter() - began)
+        rows = [_row(f"seed {seed}", values, recipe, run.best["epoch"], seconds)]
+        if beside:
+            untrained = storage.load(run.directory / "start.keras")
+            rows.append(_row("untrained", measure(untrained, run.data), recipe))
+            for control in entry.reference.controls:
+                name = control.partition(":")[2].replace("_", " ")
+                rows.append(_row(name, _function(control)(run.data), recipe))
+    return rows
+
+
+def _row(what: str, values: dict[str, float], recipe: str, epoch: int = 0, seconds: int = 0) -> Row:
+    first, *others = values.values()
+    names = list(values)[1:]
+    beside = " ".join(f"{n}={v:.5g}" for n, v in zip(names, others, strict=True))
+    return Row(what, float(first), beside, epoch, seconds, recipe)
+
+
+def _function(path: str) -> Callable[..., dict[str, float]]:
+    """Return the function that `module:function` names."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        raise ZooError("There is no such measure.", received=path) from None
+
+
+def _with_summary(rows: list[Row], recipe: str) -> list[Row]:
+    seeds = sorted((r for r in rows if r.what.startswith("seed ")), key=lambda r: int(r.what[5:]))
+    values = [row.value for row in seeds]
+    seconds = round(sum(row.seconds for row in seeds))
+    summary = [Row("mean", float(np.mean(values)), "", 0, seconds, recipe)]
+    if len(values) > 1:
+        summary.append(Row("spread", float(np.std(values, ddof=1)), "", 0, 0, recipe))
+    return [*seeds, *summary, *(row for row in rows if row not in seeds)]
+
+
+def _write(path: Path, name: str, r: ReferenceSection, rows: list[Row], full: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sign = "<=" if r.better == "lower" else ">="
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        file.write(f"# aezoo reproduce {name}{' --full' if full else ''}\n")
+        file.write(f"# {r.figure}: aim {sign} {r.goal:g} ({r.of_seeds} of the seeds)\n")
+        file.write(f"# beside it: {r.published}\n" if r.published else "")
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in dataclasses.fields(Row))
+        for row in rows:
+            values = dataclasses.astuple(row)
+            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in values)
