@@ -21,11 +21,12 @@ _HOMES = {
     "load": "aezoo.storage",
     "save": "aezoo.storage",
     "train": "aezoo.training",
+    "reproduce": "aezoo.reproduce",
     "calibrate": "aezoo.calibration",
     "export_bundle": "aezoo.export",
     "verify_bundle": "aezoo.export",
 }
-_SUBMODULES = ("checks", "data", "export", "layers", "losses", "metrics", "models")
+_SUBMODULES = ("checks", "data", "export", "layers", "losses", "metrics", "models", "samplers")
 
 __all__ = ["__version__", *_HOMES]
 

@@ -362,7 +362,9 @@ def _short(number: float) -> str:
 @app.command()
 def reproduce(
     entry: Annotated[str, typer.Argument(help="A name of the zoo.")],
-    folder: Annotated[Path, typer.Option("--out", help="Where ENTRY.csv goes.")] = Path("results"),
+    folder: Annotated[Path, typer.Option("--out", help="Where ENTRY.csv goes.")] = Path(
+        "results/reproduced"
+    ),
     seed: Annotated[list[int] | None, typer.Option(help="Instead of its own. Repeatable.")] = None,
     full: Annotated[bool, typer.Option("--full", help="The source's schedule: days.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Seconds, to see that it works.")] = False,

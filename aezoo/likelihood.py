@@ -24,7 +24,7 @@ def importance_nll(model, x, samples: int, seed: int) -> np.ndarray:
     chunks = -(-samples // chunk)
     likelihood = model.default_loss
 
-    @tf.function
+    @tf.function(autograph=False)
     def log_weights(row, mean, log_variance, key):  # (*shape), (D,), (D,), (2,) -> (chunk,)
         noise = tf.random.stateless_normal((chunk, mean.shape[0]), key)
         z = mean + tf.exp(0.5 * log_variance) * noise  # (chunk, D)

@@ -61,6 +61,26 @@ class GaussianNLL(keras.losses.Loss):
         return {"scale": self.scale, "name": self.name, "reduction": self.reduction}
 
 
+@keras.saving.register_keras_serializable(package="aezoo")
+class SumOfSquares(keras.losses.Loss):
+    """|x - y|^2, summed over the values of an example, averaged over the batch.
+
+    In squared model units; `mean_squared_error` times the number of values.
+
+    Example:
+        >>> import numpy as np
+        >>> float(SumOfSquares()(np.zeros((2, 3), "float32"), np.full((2, 3), 2.0, "float32")))
+        12.0
+    """
+
+    def __init__(self, name: str = "sum_of_squares", reduction: str = "sum_over_batch_size"):
+        super().__init__(name=name, reduction=reduction)
+
+    def call(self, y_true, y_pred):
+        """Return one value per example, (B,)."""
+        return _per_example(ops.square(y_true - y_pred))
+
+
 def gaussian_kl(mean, log_variance):
     """KL( N(mean, exp(log_variance)) || N(0, I) ) in nats per example, (B, D) -> (B,).
 
@@ -217,6 +237,7 @@ _LOSSES = {
     "dice_cross_entropy": DiceCrossEntropy,
     "bernoulli_nll": BernoulliNLL,
     "gaussian_nll": GaussianNLL,
+    "sum_of_squares": SumOfSquares,
 }
 
 

@@ -1,6 +1,6 @@
 """Train an entry as its reference says, once per seed, and put its figure beside the published one.
 
-    aezoo reproduce vae                 # results/vae.csv
+    aezoo reproduce vae                 # results/reproduced/vae.csv
 
 The table has a row per seed, their mean and spread, the network as it was before training, and the
 controls. A seed that stands in the table with the same recipe is not trained again, so that an
@@ -14,16 +14,15 @@ import importlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from aezoo import storage
 from aezoo.config import Entry, ReferenceSection, override
 from aezoo.errors import ZooError
 from aezoo.files import whole_file
-from aezoo.registry import find
+from aezoo.registry import build_entry, find
 from aezoo.training import train
 
 
@@ -32,7 +31,7 @@ class Row:
     """One line of the table.
 
     Attributes:
-        what: `seed 0`, `mean`, `spread`, `best`, `untrained`, or the name of a control.
+        what: `seed 0`, `mean`, `spread`, `untrained`, or the name of a control.
         value: The figure.
         beside: Other figures of the same measure, such as `val_nll=88.1`.
         best_epoch: Whose weights were measured, 0 without training.
@@ -50,7 +49,7 @@ class Row:
 
 def reproduce(
     entry: str | Entry,
-    folder: str | Path = "results",
+    folder: str | Path = "results/reproduced",
     *,
     seeds: Iterable[int] | None = None,
     full: bool = False,
@@ -64,7 +63,7 @@ def reproduce(
         folder: Where the table goes.
         seeds: Instead of those of the reference.
         full: The source's own schedule, which may take days; `<entry>_full.csv`.
-        quick: A run of seconds on the embedded sample, to see that all works; one seed.
+        quick: A run of seconds to see that all works: small data, one seed, no controls.
         say: Called with each finished line.
 
     Returns:
@@ -97,12 +96,13 @@ def reproduce(
     rows = {row.what: row for row in read(path) if row.recipe == recipe}
     for seed in wanted:
         if f"seed {seed}" not in rows:
-            for row in _measured(resolved, seed, recipe, beside="untrained" not in rows):
+            controls = () if quick else reference.controls
+            for row in _measured(resolved, seed, recipe, rows, controls):
                 rows[row.what] = row
+                table = _with_summary(list(rows.values()), recipe)
+                _write(path, found.name, reference, table, full)
                 say(f"{found.name}, {row.what}: {reference.figure} {row.value:.5g}  {row.beside}")
-    table = _with_summary(list(rows.values()), recipe)
-    _write(path, found.name, reference, table, full)
-    return table
+    return _with_summary(list(rows.values()), recipe)
 
 
 def read(path: Path) -> list[Row]:
@@ -122,7 +122,7 @@ def read(path: Path) -> list[Row]:
             )
             for line in lines
         ]
-    return [row for row in rows if row.what not in ("mean", "spread", "best")]
+    return [row for row in rows if row.what not in ("mean", "spread")]
 
 
 def _recipe(entry: Entry) -> str:
@@ -133,8 +133,10 @@ def _recipe(entry: Entry) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _measured(entry: Entry, seed: int, recipe: str, beside: bool) -> list[Row]:
-    """Train with one seed and measure; with `beside`, measure also what stands beside it."""
+def _measured(
+    entry: Entry, seed: int, recipe: str, known: dict[str, Row], controls: tuple[str, ...]
+) -> Iterator[Row]:
+    """Train with one seed and measure; then whatever of the rest is not known yet."""
     measure = _function(entry.reference.measure)
     with tempfile.TemporaryDirectory(prefix="aezoo-") as scratch:
         began = time.perf_counter()
@@ -142,14 +144,15 @@ def _measured(entry: Entry, seed: int, recipe: str, beside: bool) -> list[Row]:
         run = train(seeded, out=Path(scratch) / "run", verbose=False)
         values = measure(run.model, run.data)
         seconds = round(time.perf_counter() - began)
-        rows = [_row(f"seed {seed}", values, recipe, run.best["epoch"], seconds)]
-        if beside:
-            untrained = storage.load(run.directory / "start.keras")
-            rows.append(_row("untrained", measure(untrained, run.data), recipe))
-            for control in entry.reference.controls:
-                name = control.partition(":")[2].replace("_", " ")
-                rows.append(_row(name, _function(control)(run.data), recipe))
-    return rows
+        yield _row(f"seed {seed}", values, recipe, run.best["epoch"], seconds)
+        if "untrained" not in known:
+            untrained = build_entry(run.model.entry, seed=seed)  # without pretraining, too
+            untrained.preprocessing = run.model.preprocessing
+            yield _row("untrained", measure(untrained, run.data), recipe)
+        for control in controls:
+            name = control.partition(":")[2].replace("_", " ")
+            if name not in known:
+                yield _row(name, _function(control)(run.data), recipe)
 
 
 def _row(what: str, values: dict[str, float], recipe: str, epoch: int = 0, seconds: int = 0) -> Row:

@@ -8,7 +8,10 @@ import csv
 import sys
 from pathlib import Path
 
+from aezoo.config import Entry
 from aezoo.registry import find, list_models
+
+BELOW = ("vallina_ae", "conv_ae", "denoise_ae", "unet", "seq2seq_ae")  # in the table of figures
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -17,14 +20,33 @@ README = ROOT / "README.md"
 def models() -> str:
     """Return the table of models, one row per entry of the registry."""
     lines = [
-        "| name | task | parameters | what it is | source |",
-        "| --- | --- | ---: | --- | --- |",
+        "| name | task | parameters | what it is | source | reference / ours |",
+        "| --- | --- | ---: | --- | --- | --- |",
     ]
     for name in list_models():
         e = find(name)
         size = f"{e.expect.trainable_parameters:,}" if e.expect else ""
-        lines.append(f"| `{name}` | {e.task}, {e.modality} | {size} | {e.summary} | {e.source} |")
+        lines.append(
+            f"| `{name}` | {e.task}, {e.modality} | {size} | {e.summary} | {e.source} "
+            f"| {reference_and_ours(e)} |"
+        )
     return "\n".join(lines)
+
+
+def reference_and_ours(e: Entry) -> str:
+    """Return the figure that an entry is judged by, and what `aezoo reproduce` measured."""
+    r = e.reference
+    if r is None:
+        return "below" if e.name in BELOW else ""
+    aim = f"{r.figure}: {'≤' if r.better == 'lower' else '≥'} {r.goal:g}"
+    rows = {row["what"]: float(row["value"]) for row in read(f"reproduced/{e.name}.csv")}
+    seeds = [value for what, value in rows.items() if what.startswith("seed ")]
+    if not seeds:
+        return f"{aim} / not measured yet"
+    best = min(seeds) if r.better == "lower" else max(seeds)
+    ours = best if r.of_seeds == "best" else rows["mean"]
+    how = "1 seed" if len(seeds) == 1 else f"{r.of_seeds} of {len(seeds)} seeds"
+    return f"{aim} / **{ours:.4g}** ({how}); untrained {rows['untrained']:.4g}"
 
 
 def read(name: str) -> list[dict]:

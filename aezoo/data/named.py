@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aezoo.data.image_files import ImageFiles
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
 
@@ -24,6 +25,17 @@ ALIASES = {"fashion_sample": "sample", "ecg_5000": "ecg5000"}
 _FASHION = "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot"
 _CIFAR10 = "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
 _ECG5000_URL = "https://www.timeseriesclassification.com/aeon-toolkit/ECG5000.zip"
+_PHOTOS = {
+    "train": (
+        "astronaut.png",
+        "china.jpg",
+        "hubble_deep_field.jpg",
+        "retina.jpg",
+        "rocket.jpg",
+    ),
+    "validation": ("coffee.png",),
+    "test": ("chelsea.png", "flower.jpg"),
+}
 _IDX_FILES = {
     "x_train": "train-images-idx3-ubyte.gz",
     "y_train": "train-labels-idx1-ubyte.gz",
@@ -117,6 +129,28 @@ def brain_mri() -> Source:
     return Source("brain_mri", "brain_mri", parts, "image", tissues, [note])
 
 
+def photos() -> Source:
+    """Tiles of 8 colour photographs, `(64, 64, 3)` uint8; a photograph has one role.
+
+    Validation rows are of one photograph, test rows of two, a face of a cat and a flower.
+    """
+    folder = _local_folder("photos")
+    if folder is None:
+        raise _not_found("photos", "no download is known")
+    images = ImageFiles(
+        [folder / name for names in _PHOTOS.values() for name in names],
+        size=64,
+        fit="tile",
+        channels=3,
+    )
+    first, parts = 0, {}
+    for role, names in _PHOTOS.items():
+        of_role = np.isin(images.members, np.arange(first, first + len(names)))
+        parts[role] = Part(images.read(np.flatnonzero(of_role)))
+        first += len(names)
+    return Source("photos", "photos", parts, "image", notes=[images.note()])
+
+
 LOADERS = {
     loader.__name__: loader
     for loader in (
@@ -128,6 +162,7 @@ LOADERS = {
         cifar100,
         ecg5000,
         brain_mri,
+        photos,
     )
 }
 
@@ -136,7 +171,7 @@ def known_name(text: str) -> str | None:
     """Return the canonical name of a data set, in any spelling with - or _, or None.
 
     Example:
-        >>> known_name("Fashion-MNIST"), known_name("fashion_sample"), known_name("photos")
+        >>> known_name("Fashion-MNIST"), known_name("fashion_sample"), known_name("pictures")
         ('fashion_mnist', 'sample', None)
     """
     name = text.strip().lower().replace("-", "_").replace(" ", "_")
@@ -165,21 +200,33 @@ def _found_arrays(
     name: str, file: str | None = None, download: Callable | None = None
 ) -> dict[str, np.ndarray]:
     """Return the arrays of a data set from AEZOO_DATA, else by download."""
-    root = os.environ.get(ENVIRONMENT)
-    folder = Path(root).expanduser() / name if root else None
-    if folder is not None and folder.is_dir():
+    folder = _local_folder(name)
+    if folder is not None:
         archive = folder / (file or f"{name}.npz")
         if archive.is_file():
             return _read_npz(archive)
         if all((folder / idx).is_file() for idx in _IDX_FILES.values()):
             return {key: _read_idx(folder / idx) for key, idx in _IDX_FILES.items()}
-    where = f"{folder} holds no such data" if folder else f"{ENVIRONMENT} is not set"
     try:
         return (download or _download_by_keras)(name)
     except Exception as error:  # whatever a download may raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-    raise ZooError(
-        f"The data set {name} was not found: {where}, and the download failed ({reason}).",
+    raise _not_found(name, f"the download failed ({reason})")
+
+
+def _local_folder(name: str) -> Path | None:
+    """Return the folder of this name below AEZOO_DATA, None if there is none."""
+    root = os.environ.get(ENVIRONMENT)
+    folder = Path(root).expanduser() / name if root else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _not_found(name: str, otherwise: str) -> ZooError:
+    root = os.environ.get(ENVIRONMENT)
+    where = f"{Path(root).expanduser() / name} holds no such data" if root else None
+    return ZooError(
+        f"The data set {name} was not found: {where or f'{ENVIRONMENT} is not set'}, and "
+        f"{otherwise}.",
         received=name,
         do=f"Put it into a folder {name} below the folder that {ENVIRONMENT} names, use embedded "
         f"data ({', '.join(EMBEDDED)}), or data of your own.",

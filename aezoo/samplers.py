@@ -1,0 +1,223 @@
+"""New codes for any autoencoder: a distribution fitted to the codes of training rows.
+
+    codes = model.endpoint("encode")(image=rows)["latent"]
+    sampler = aezoo.samplers.fit(codes, "mixture")
+    new = model.endpoint("decode")(latent=sampler.sample(16, seed=0))["reconstruction"]
+
+    gaussian      one Gaussian with a full covariance
+    mixture       a mixture of them, fitted by expectation maximisation
+    neighbours    a Gaussian around a code, as wide as its nearest neighbours lie apart
+    flow          a Gaussian bent by invertible affine couplings (RealNVP)
+
+Sources: Ghosh et al., "From variational to deterministic autoencoders" (2020), for fitting after
+training; Dinh, Sohl-Dickstein & Bengio, "Density estimation using Real NVP" (2017), for the flow.
+"""
+
+import math
+from typing import Literal, Protocol
+
+import numpy as np
+
+from aezoo.errors import ZooError, closest_match
+
+Kind = Literal["gaussian", "mixture", "neighbours", "flow"]
+
+
+class Sampler(Protocol):
+    """A fitted distribution of codes."""
+
+    def sample(self, count: int, seed: int = 0) -> np.ndarray:
+        """Return new codes, `(count, *latent_shape)` float32; equal seeds, equal codes."""
+
+
+def fit(codes: np.ndarray, kind: Kind = "mixture", *, seed: int = 0) -> Sampler:
+    """Fit a sampler to codes.
+
+    Args:
+        codes: Of training rows, `(N, *latent_shape)`; the more, the better, and more than numbers
+            in a code.
+        kind: See the module.
+        seed: Of the fit.
+
+    Raises:
+        ZooError: For an unknown kind, too few codes, or NaN among them.
+
+    Example:
+        >>> codes = np.random.default_rng(0).normal(3.0, 0.1, (500, 2))
+        >>> fit(codes, "gaussian").sample(1000).mean(axis=0).round(1).tolist()
+        [3.0, 3.0]
+    """
+    codes = np.asarray(codes)
+    if kind not in _KINDS:
+        raise ZooError(
+            "There is no sampler of this kind.",
+            received=kind,
+            closest=closest_match(kind, _KINDS),
+            do=f"Choose from {', '.join(_KINDS)}.",
+        )
+    if codes.ndim < 2 or len(codes) < 10:
+        raise ZooError(
+            "A sampler is fitted to codes (N, ...), at least 10 of them.", received=codes.shape
+        )
+    if not np.isfinite(codes).all():
+        raise ZooError("The codes hold NaN or infinity.", do="Train the model first.")
+    if kind == "flow" and codes[0].size < 2:
+        raise ZooError(
+            "A flow couples the numbers of a code, and there is one.", do="Choose mixture."
+        )
+    return _Shaped(_KINDS[kind](codes.reshape(len(codes), -1).astype("float64"), seed), codes)
+
+
+class _Shaped:
+    """Gives flat samples the shape of the codes."""
+
+    def __init__(self, flat, codes: np.ndarray):
+        self.flat, self.shape = flat, codes.shape[1:]
+
+    def sample(self, count: int, seed: int = 0) -> np.ndarray:
+        """Return `(count, *latent_shape)`."""
+        drawn = self.flat.sample(count, np.random.default_rng(seed))
+        return drawn.reshape(count, *self.shape).astype("float32")
+
+
+class Gaussian:
+    """N(mean, covariance) of the codes."""
+
+    def __init__(self, codes: np.ndarray, seed: int):
+        self.mean, self.covariance = codes.mean(axis=0), np.atleast_2d(np.cov(codes.T))
+
+    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `(count, D)`."""
+        return rng.multivariate_normal(self.mean, self.covariance, count, method="eigh")
+
+
+class Mixture:
+    """A mixture of Gaussians with full covariances; as many as the codes can bear, at most 10."""
+
+    def __init__(self, codes: np.ndarray, seed: int):
+        from sklearn.mixture import GaussianMixture
+
+        components = max(1, min(10, len(codes) // (5 * codes.shape[1])))
+        spread = codes.var(axis=0).mean()
+        self.fitted = GaussianMixture(
+            components, reg_covar=1e-6 + 1e-4 * spread, random_state=seed
+        ).fit(codes)
+
+    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `(count, D)`."""
+        chosen = rng.choice(len(self.fitted.weights_), count, p=_proper(self.fitted.weights_))
+        noise = rng.normal(size=(count, self.fitted.means_.shape[1]))
+        roots = np.linalg.cholesky(self.fitted.covariances_)  # (K, D, D)
+        return self.fitted.means_[chosen] + np.einsum("nij,nj->ni", roots[chosen], noise)
+
+
+def _proper(weights: np.ndarray) -> np.ndarray:
+    return weights / weights.sum()
+
+
+class Neighbours:
+    """A code, and noise of the covariance of its nearest neighbours about it."""
+
+    NEAREST = 10
+
+    def __init__(self, codes: np.ndarray, seed: int):
+        from sklearn.neighbors import NearestNeighbors
+
+        self.codes = codes
+        nearest = min(self.NEAREST, len(codes) - 1)
+        self.index = NearestNeighbors(n_neighbors=nearest + 1).fit(codes)
+
+    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `(count, D)`."""
+        start = self.codes[rng.integers(len(self.codes), size=count)]
+        near = self.codes[self.index.kneighbors(start, return_distance=False)[:, 1:]]  # (n, k, D)
+        middle = near.mean(axis=1)
+        # Weights of variance 1/k over the k neighbours' offsets have their covariance.
+        weights = rng.normal(size=near.shape[:2]) / math.sqrt(near.shape[1])
+        return middle + np.einsum("nk,nkd->nd", weights, near - middle[:, None])
+
+
+class Flow:
+    """Invertible affine couplings between the codes and N(0, I), trained by likelihood.
+
+    x_b = z_b * exp(s(z_a)) + t(z_a), the halves a and b changing places from coupling to coupling.
+    """
+
+    COUPLINGS, WIDTH, STEPS, BATCH = 6, 64, 1500, 256
+
+    def __init__(self, codes: np.ndarray, seed: int):
+        import keras
+
+        self.mean, self.scale = codes.mean(axis=0), codes.std(axis=0) + 1e-6
+        width = codes.shape[1]
+        rng = np.random.default_rng(seed)
+        self.orders = [rng.permutation(width) for _ in range(self.COUPLINGS)]
+        self.half = (width + 1) // 2
+        self.networks = [
+            keras.Sequential(
+                [
+                    keras.Input((self.half,)),
+                    keras.layers.Dense(
+                        self.WIDTH, "relu", kernel_initializer=_glorot(seed * 100 + 3 * i)
+                    ),
+                    keras.layers.Dense(
+                        self.WIDTH, "relu", kernel_initializer=_glorot(seed * 100 + 3 * i + 1)
+                    ),
+                    keras.layers.Dense(2 * (width - self.half), kernel_initializer="zeros"),
+                ]
+            )
+            for i in range(self.COUPLINGS)
+        ]
+        self._train(((codes - self.mean) / self.scale).astype("float32"), rng)
+
+    def _train(self, codes: np.ndarray, rng: np.random.Generator) -> None:
+        import keras
+        import tensorflow as tf
+
+        weights = [w for network in self.networks for w in network.trainable_variables]
+        optimizer = keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(2e-3, self.STEPS), clipnorm=1.0
+        )
+        optimizer.build(weights)
+
+        @tf.function
+        def step(batch):
+            with tf.GradientTape() as tape:
+                z, log_volume = self._to_noise(batch)
+                loss = tf.reduce_mean(0.5 * tf.reduce_sum(z * z, axis=-1) - log_volume)
+            optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
+
+        for _ in range(self.STEPS):
+            step(tf.constant(codes[rng.integers(len(codes), size=min(self.BATCH, len(codes)))]))
+
+    def _to_noise(self, x):
+        """Return the noise that codes stand for, and the log of how much volume shrinks."""
+        import tensorflow as tf
+
+        volume = 0.0
+        for order, network in zip(self.orders, self.networks, strict=True):
+            x = tf.gather(x, order, axis=1)
+            a, b = x[:, : self.half], x[:, self.half :]
+            s, t = tf.split(network(a), 2, axis=1)
+            s = tf.tanh(s)  # bounded, so that a far code does not overflow
+            x = tf.concat([a, (b - t) * tf.exp(-s)], axis=1)
+            volume -= tf.reduce_sum(s, axis=1)
+        return x, volume
+
+    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `(count, D)`."""
+        x = rng.normal(size=(count, len(self.mean))).astype("float32")
+        for order, network in zip(reversed(self.orders), reversed(self.networks), strict=True):
+            a, b = x[:, : self.half], x[:, self.half :]
+            s, t = np.split(np.asarray(network(a)), 2, axis=1)
+            x = np.concatenate([a, b * np.exp(np.tanh(s)) + t], axis=1)[:, np.argsort(order)]
+        return x * self.scale + self.mean
+
+
+def _glorot(seed: int):
+    import keras
+
+    return keras.initializers.GlorotUniform(seed)
+
+
+_KINDS = {"gaussian": Gaussian, "mixture": Mixture, "neighbours": Neighbours, "flow": Flow}

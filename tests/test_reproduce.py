@@ -1,0 +1,98 @@
+"""Figures are reproduced by one command, and an interrupted one goes on."""
+
+import numpy as np
+import pytest
+
+import aezoo
+from aezoo.config import ReferenceSection
+from aezoo.registry import find, list_models
+from aezoo.reproduce import read, reproduce
+
+JUDGED = [name for name in list_models() if find(name).reference]
+
+
+def error(model, data) -> dict[str, float]:
+    """A measure: the mean squared error on test rows, and how many they are."""
+    x = np.asarray(model.preprocessing.apply(data.test.array()))
+    return {"mse": float(np.square(x - model.predict(x, verbose=0)).mean()), "rows": len(x)}
+
+
+def of_the_mean(data) -> dict[str, float]:
+    """A control: the error of answering the mean of the training rows."""
+    test = data.test.array() / 255
+    return {"mse": float(np.square(test - data.train.array().mean(axis=0) / 255).mean())}
+
+
+@pytest.fixture
+def entry():
+    reference = ReferenceSection(
+        figure="test error",
+        goal=0.05,
+        published="nobody",
+        measure="tests.test_reproduce:error",
+        controls=("tests.test_reproduce:of_the_mean",),
+        seeds=(0, 1),
+        overrides={"train.epochs": 2, "args.hidden": [8]},
+        full={"train.epochs": 3},
+    )
+    found = find("vallina_ae")
+    return found.model_copy(update={"reference": reference})
+
+
+@pytest.fixture(autouse=True)
+def measures(monkeypatch):
+    """Let this module be found by the name that the entry gives."""
+    monkeypatch.setitem(__import__("sys").modules, "tests.test_reproduce", _this())
+
+
+def _this():
+    import sys
+
+    return sys.modules[__name__]
+
+
+def test_the_table_has_every_seed_their_mean_and_what_stands_beside_them(entry, tmp_path):
+    said = []
+    rows = {row.what: row for row in reproduce(entry, tmp_path, say=said.append)}
+    assert list(rows) == ["seed 0", "seed 1", "mean", "spread", "untrained", "of the mean"]
+    values = [rows[f"seed {seed}"].value for seed in (0, 1)]
+    assert rows["mean"].value == pytest.approx(np.mean(values))
+    assert rows["spread"].value == pytest.approx(abs(values[0] - values[1]) / np.sqrt(2))
+    assert max(values) < rows["untrained"].value
+    assert rows["seed 0"].best_epoch == 2 and rows["seed 0"].beside == "rows=500"
+    text = (tmp_path / "vallina_ae.csv").read_text()
+    assert text.startswith("# aezoo reproduce vallina_ae\n# test error: aim <= 0.05 (mean")
+    assert len(said) == 4 and "seed 1: test error" in said[-1]
+
+
+def test_seeds_that_stand_in_the_table_are_kept_unless_the_recipe_changed(entry, tmp_path):
+    first = reproduce(entry, tmp_path, seeds=[0], say=lambda line: None)
+    said = []
+    both = reproduce(entry, tmp_path, say=said.append)
+    assert both[0] == next(row for row in read(tmp_path / "vallina_ae.csv"))
+    assert both[0].seconds == first[0].seconds and len(said) == 1
+    changed = entry.reference.model_copy(update={"overrides": {"train.epochs": 1}})
+    said.clear()
+    reproduce(entry.model_copy(update={"reference": changed}), tmp_path, seeds=[0], say=said.append)
+    assert len(said) == 3
+    assert "seed 1" not in (tmp_path / "vallina_ae.csv").read_text()
+
+
+def test_what_cannot_be_reproduced_is_said(entry, tmp_path):
+    with pytest.raises(aezoo.ZooError, match="names no figure"):
+        reproduce(entry.model_copy(update={"reference": None}), tmp_path)
+    no_more = entry.reference.model_copy(update={"full": {}})
+    with pytest.raises(aezoo.ZooError, match="source's own"):
+        reproduce(entry.model_copy(update={"reference": no_more}), tmp_path, full=True)
+    wrong = entry.reference.model_copy(update={"measure": "aezoo.measures:nothing"})
+    with pytest.raises(aezoo.ZooError, match="no such measure"):
+        reproduce(entry.model_copy(update={"reference": wrong}), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_every_figure_can_be_reproduced_in_small(name, tmp_path):
+    rows = reproduce(name, tmp_path, quick=True, say=lambda line: None)
+    assert [row.what for row in rows] == ["seed 0", "mean", "untrained"]
+    assert all(np.isfinite(row.value) for row in rows)
+    assert rows[0].value != rows[2].value
