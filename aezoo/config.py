@@ -62,6 +62,7 @@ class TrainSection(Section):
     batch_size: int = pydantic.Field(default=128, ge=1)
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
+    momentum: float = pydantic.Field(default=0.9, ge=0, lt=1)  # of sgd
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     weight_decay: float | None = pydantic.Field(default=None, ge=0)
     clip_norm: float | None = pydantic.Field(default=None, gt=0)
@@ -91,6 +92,21 @@ class ExpectSection(Section):
     loss_terms: dict[str, str]
 
 
+class ReferenceSection(Section):
+    """The figure that an entry is judged by, and how it is measured; `aezoo reproduce`."""
+
+    figure: str
+    goal: float
+    better: Literal["lower", "higher"] = "lower"
+    published: str = ""
+    measure: str
+    controls: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2)
+    of_seeds: Literal["mean", "best"] = "mean"
+    overrides: dict[str, Any] = {}
+    quick: dict[str, Any] = {}
+
+
 class ChecksSection(Section):
     """Tiny arguments that keep the checks fast, and failures known beforehand."""
 
@@ -117,6 +133,7 @@ class Entry(Section):
     train: TrainSection = TrainSection()
     export: ExportSection = ExportSection()
     expect: ExpectSection | None = None
+    reference: ReferenceSection | None = None
     checks: ChecksSection = ChecksSection()
     weights: dict[str, str] = {}
 
