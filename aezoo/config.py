@@ -59,6 +59,7 @@ class TrainSection(Section):
     """The training recipe."""
 
     epochs: int = pydantic.Field(default=20, ge=1)
+    pretrain_epochs: int = pydantic.Field(default=0, ge=0)  # before them, by `model.pretrain`
     batch_size: int = pydantic.Field(default=128, ge=1)
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
