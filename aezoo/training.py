@@ -317,6 +317,7 @@ def _batches(model, recipe: TrainSection, dataset, plan, first_epoch: int) -> tf
 
 def _pretrain(model, recipe: TrainSection, dataset, plan, out: Path, console) -> None:
     """Pretrain once, before the first epoch, and keep the history beside that of the epochs."""
+    console.print(f"Pretraining, {recipe.pretrain_epochs} epochs for each stage.", style="dim")
     bar = ProgressBar(recipe.pretrain_epochs, plan.steps * plan.batch_size, console)
     try:
         history = model.pretrain(

@@ -199,7 +199,9 @@ class ZooModel(keras.Model):
             self._check_pair(*(*held_out, None)[:2], where=" of validation_data")
         return super().fit(x, y, *args, **kwargs)
 
-    def pretrain(self, x, epochs, *, batch_size=128, steps_per_epoch=None, callbacks=()):
+    def pretrain(
+        self, x, epochs: int, *, batch_size: int = 128, steps_per_epoch=None, callbacks=()
+    ) -> list[dict]:
         """Prepare the weights before `fit`, in a way of a subclass' own, such as layer by layer.
 
         Args:

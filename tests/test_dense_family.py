@@ -134,7 +134,7 @@ def test_the_figure_is_the_loss_that_evaluate_gives_on_test_rows(clothes):
     model = aezoo.build("deep_ae", seed=0)
     model.fit_preprocessing(clothes.train.array())
     x = clothes.test.array() / np.float32(255)
-    figure = reconstruction.test_cross_entropy(model, clothes)
+    figure = reconstruction.cross_entropy_on_test_rows(model, clothes)
     loss = model.evaluate(x, batch_size=500, verbose=0, return_dict=True)["loss"]
     assert figure["test_cross_entropy"] == pytest.approx(loss, rel=1e-5)
     assert next(iter(figure)) == "test_cross_entropy"
@@ -146,7 +146,7 @@ def test_principal_components_beat_an_untrained_network_and_more_of_them_are_bet
     assert 0.2 < many["test_cross_entropy"] < few["test_cross_entropy"] < 0.5
     untrained = aezoo.build("deep_ae", seed=0)
     untrained.fit_preprocessing(clothes.train.array())
-    figure = reconstruction.test_cross_entropy(untrained, clothes)
+    figure = reconstruction.cross_entropy_on_test_rows(untrained, clothes)
     assert figure["test_cross_entropy"] > few["test_cross_entropy"]
 
 
@@ -154,9 +154,9 @@ def test_the_figures_of_a_sparse_code_say_how_much_of_it_is_in_use(clothes):
     model = aezoo.build("sparse_ae", seed=0)
     model.fit_preprocessing(clothes.train.array())
     x = clothes.test.array() / np.float32(255)
-    figures = reconstruction.test_of_sparse_code(model, clothes)
+    figures = reconstruction.sparse_code_on_test_rows(model, clothes)
     assert next(iter(figures)) == "test_cross_entropy"
     assert figures["active_share"] == pytest.approx((model.encoder(x).numpy() > 0.1).mean())
     assert figures["shuffled_mse"] == pytest.approx(0.17, abs=0.1)
-    again = reconstruction.test_of_sparse_code(model, clothes)
+    again = reconstruction.sparse_code_on_test_rows(model, clothes)
     assert again == figures  # the shuffle is drawn alike

@@ -32,7 +32,7 @@ def binary_cross_entropy(target, answer) -> np.ndarray:
     return -(x * np.log(p) + (1.0 - x) * np.log1p(-p)).mean(axis=1)
 
 
-def test_cross_entropy(model, dataset) -> dict[str, float]:
+def cross_entropy_on_test_rows(model, dataset) -> dict[str, float]:
     """Return the cross-entropy of a model on test rows, and its mean squared error.
 
     Args:
@@ -46,12 +46,12 @@ def test_cross_entropy(model, dataset) -> dict[str, float]:
     return _figures(x, model.predict(x, batch_size=512, verbose=0))
 
 
-def test_of_sparse_code(model, dataset) -> dict[str, float]:
-    """Return `test_cross_entropy` of a model, how sparse its codes are, and what it lets through.
+def sparse_code_on_test_rows(model, dataset) -> dict[str, float]:
+    """Return a model's cross-entropy, how sparse its codes are, and what it lets through.
 
     Returns:
-        The figures of `test_cross_entropy`; `active_share`, the share of units above 0.1 in the
-        code of a test row; `shuffled_mse`, the squared error of test rows whose values are
+        The figures of `cross_entropy_on_test_rows`; `active_share`, the share of units above 0.1
+        in the code of a test row; `shuffled_mse`, the squared error of test rows whose values are
         shuffled: low where a code passes anything on.
     """
     x = np.asarray(model.preprocessing.apply(dataset.test.array()))
@@ -59,23 +59,19 @@ def test_of_sparse_code(model, dataset) -> dict[str, float]:
     flat = np.random.default_rng(0).permuted(x.reshape(len(x), -1), axis=1)
     shuffled = flat.reshape(x.shape)
     answer = model.predict(shuffled, batch_size=512, verbose=0)
-    return test_cross_entropy(model, dataset) | {
+    return cross_entropy_on_test_rows(model, dataset) | {
         "active_share": float((codes > 0.1).mean()),
         "shuffled_mse": float(metrics.mse(shuffled, answer).mean()),
     }
 
 
-# Not tests, whatever pytest thinks of the names.
-test_cross_entropy.__test__ = test_of_sparse_code.__test__ = False
-
-
 def pca_32(dataset) -> dict[str, float]:
-    """Return the figures of `test_cross_entropy` for 32 principal components."""
+    """Return the figures of `cross_entropy_on_test_rows` for 32 principal components."""
     return _pca(dataset, 32)
 
 
 def pca_128(dataset) -> dict[str, float]:
-    """Return the figures of `test_cross_entropy` for 128 principal components."""
+    """Return the figures of `cross_entropy_on_test_rows` for 128 principal components."""
     return _pca(dataset, 128)
 
 

@@ -63,13 +63,16 @@ class StackedAE(Denoiser):
             corruption=Corruption(corruption, level),
         )
 
-    def pretrain(self, x, epochs, *, batch_size=128, steps_per_epoch=None, callbacks=()):
-        """Train each pair of layers on the codes of the pairs before it; see `ZooModel.pretrain`.
+    def pretrain(
+        self, x, epochs: int, *, batch_size: int = 128, steps_per_epoch=None, callbacks=()
+    ) -> list[dict]:
+        """Train each pair of layers on the codes of the pairs before it.
 
-        Each layer has an optimizer of its own, set like the one that the model is compiled with.
+        Each pair has an optimizer of its own, set like the one that the model is compiled with.
+        Arguments are those of `ZooModel.pretrain`.
 
         Returns:
-            One dict per layer and epoch: `layer` and `epoch`, from 1, and the losses.
+            One dict per layer and epoch: `layer` and `epoch`, from 1, and `loss`.
         """
         batches = x
         if isinstance(x, np.ndarray):
@@ -81,29 +84,37 @@ class StackedAE(Denoiser):
         batches = batches.map(lambda rows: (tf.reshape(rows, (-1, width)),))
         history = []
         for number, (up, down) in enumerate(self.pairs(), start=1):
-            layer = Denoiser(
-                keras.Sequential([keras.Input((width,)), up]),
-                keras.Sequential([keras.Input((up.units,)), down]),
-                self.corruption,
+            logs = (
+                self._denoiser_of(up, down)
+                .fit(
+                    batches,
+                    epochs=epochs,
+                    steps_per_epoch=steps_per_epoch,
+                    callbacks=list(callbacks),
+                    shuffle=False,  # the batches are shuffled
+                    verbose=0,
+                )
+                .history
             )
-            layer.compile(
-                type(self.optimizer).from_config(self.optimizer.get_config()),
-                layer.default_loss,
-                jit_compile=self.jit_compile,
-                steps_per_execution=self.steps_per_execution,
-            )
-            logs = layer.fit(
-                batches,
-                epochs=epochs,
-                steps_per_epoch=steps_per_epoch,
-                callbacks=list(callbacks),
-                shuffle=False,  # the batches are shuffled
-                verbose=0,
-            ).history
             for epoch, loss in enumerate(logs["loss"], start=1):
                 history.append({"layer": number, "epoch": epoch, "loss": loss})
-            batches, width = batches.map(lambda rows, up=up: (up(rows),)), up.units
+            batches = batches.map(lambda rows, up=up: (up(rows),))
         return history
+
+    def _denoiser_of(self, up, down) -> Denoiser:
+        """Return a compiled model of two layers, which stay those of this model."""
+        pair = Denoiser(
+            keras.Sequential([keras.Input((down.units,)), up]),
+            keras.Sequential([keras.Input((up.units,)), down]),
+            self.corruption,
+        )
+        pair.compile(
+            type(self.optimizer).from_config(self.optimizer.get_config()),
+            pair.default_loss,
+            jit_compile=self.jit_compile,
+            steps_per_execution=self.steps_per_execution,
+        )
+        return pair
 
     def pairs(self):
         """Return each layer of the encoder with that of the decoder which undoes it."""
