@@ -33,10 +33,15 @@ class HistoryFile(keras.callbacks.Callback):
         """Append the epoch and write the file."""
         values = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append({"epoch": epoch + 1, **values})
-        columns = list(self.history[-1])
-        lines = [",".join(columns)]
-        lines += [",".join(repr(row.get(c, "")) for c in columns) for row in self.history]
-        write_text(self.path, "\n".join(lines) + "\n")
+        write_history(self.path, self.history)
+
+
+def write_history(path: Path, history: list[dict]) -> None:
+    """Write one line per dict, in the columns of the last one."""
+    columns = list(history[-1])
+    lines = [",".join(columns)]
+    lines += [",".join(repr(row.get(c, "")) for c in columns) for row in history]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

@@ -62,9 +62,11 @@ class TrainSection(Section):
     """The training recipe."""
 
     epochs: int = pydantic.Field(default=20, ge=1)
+    pretrain_epochs: int = pydantic.Field(default=0, ge=0)  # before them, by `model.pretrain`
     batch_size: int = pydantic.Field(default=128, ge=1)
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
+    momentum: float = pydantic.Field(default=0.9, ge=0, lt=1)  # of sgd
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     weight_decay: float | None = pydantic.Field(default=None, ge=0)
     clip_norm: float | None = pydantic.Field(default=None, gt=0)

@@ -108,6 +108,42 @@ def gaussian_log_density(z, mean=0.0, log_variance=0.0):
     return -0.5 * ops.sum(math.log(2.0 * math.pi) + log_variance + squared, axis=-1)
 
 
+def l1_activity(code):
+    """L1 norm of each code, no unit, (B, D) -> (B,).
+
+        sum_j |h_j|
+
+    Example:
+        >>> import numpy as np
+        >>> l1_activity(np.array([[1.0, 0.0, -2.0]])).numpy().tolist()
+        [3.0]
+    """
+    return ops.sum(ops.abs(code), axis=-1)
+
+
+def rate_kl(code, rate: float):
+    """KL of each unit's mean activity from a wanted rate, in nats, (B, D) -> (D,).
+
+        r log(r / m_j) + (1 - r) log((1 - r) / (1 - m_j)),      m_j = mean over the batch of h_j
+
+    Both are read as the probability that a unit is on. Source: Lee, Ekanadham & Ng, "Sparse deep
+    belief net model for visual area V2" (2008), for the idea; A. Ng, CS294A lecture notes (2011),
+    for this form.
+
+    Args:
+        code: Activities in [0, 1], (B, D).
+        rate: r, the wanted mean activity, between 0 and 1.
+
+    Example:
+        >>> import numpy as np
+        >>> rate_kl(np.array([[0.0], [0.5]]), rate=0.25).numpy().tolist()
+        [0.0]
+    """
+    mean = ops.clip(ops.mean(code, axis=0), 1e-6, 1.0 - 1e-6)  # a unit may be all off, or all on
+    on, off = ops.log(rate / mean), ops.log((1.0 - rate) / (1.0 - mean))
+    return rate * on + (1.0 - rate) * off
+
+
 def _pixels(y_true, y_pred):
     """Return truth and probability of each class at each pixel, (B, P, C) both.
 

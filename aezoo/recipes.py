@@ -97,7 +97,10 @@ def for_model(model, entry: str | Entry | None, overrides: dict, data: Any = Non
             do="Leave it out, or train a new model.",
         )
     resolved = resolved.model_copy(update={"args": dict(model.arguments)})
-    return override(resolved, _size_of_pictures(model, data, resolved.data))
+    changes: dict[str, Any] = dict(_size_of_pictures(model, data, resolved.data))
+    if not {"pretrain_epochs", "train.pretrain_epochs"} & set(overrides):
+        changes["train.pretrain_epochs"] = 0  # it would undo what the model has learned
+    return override(resolved, changes)
 
 
 def _size_of_pictures(model, data: Any, section: DataSection) -> dict[str, int]:

@@ -21,7 +21,13 @@ from rich.console import Console
 
 from aezoo import checkpoint, recipes, storage
 from aezoo.batches import evaluation_batches, plan_epoch, training_batches
-from aezoo.callbacks import HistoryFile, ProgressBar, StopOnNonFinite, overfitting
+from aezoo.callbacks import (
+    HistoryFile,
+    ProgressBar,
+    StopOnNonFinite,
+    overfitting,
+    write_history,
+)
 from aezoo.config import Entry, TrainSection
 from aezoo.errors import ZooError, ZooWarning
 from aezoo.files import whole_file, write_text
@@ -259,10 +265,12 @@ def _sample(rows) -> np.ndarray:
 def _fit(model, entry, dataset, out, state, callbacks, console) -> Run:
     recipe = entry.train
     (out / storage.METRICS_FILE).unlink(missing_ok=True)  # of weights that are about to change
-    if state is None:
-        _write_start(model, entry, dataset, out)
     plan = plan_epoch(len(dataset.train), recipe.batch_size, _steps_per_call(model, recipe))
     model.steps_per_execution = plan.per_execution
+    if state is None:
+        if recipe.pretrain_epochs:
+            _pretrain(model, recipe, dataset, plan, out, console)
+        _write_start(model, entry, dataset, out)
     first_epoch = state["epoch"] if state else 0
     history: list[dict] = list(state["history"]) if state else []
     if first_epoch >= recipe.epochs:
@@ -277,13 +285,7 @@ def _fit(model, entry, dataset, out, state, callbacks, console) -> Run:
     saver = checkpoint.Checkpoint(out / "checkpoint.npz", watchers, history, state)
     try:
         model.fit(
-            training_batches(
-                dataset.train,
-                plan,
-                seed=recipe.seed,
-                first_epoch=first_epoch,
-                prepare=_prepare(model, dataset.train, recipe),
-            ),
+            _batches(model, recipe, dataset, plan, first_epoch),
             steps_per_epoch=plan.steps,
             initial_epoch=first_epoch,
             epochs=recipe.epochs,
@@ -305,6 +307,32 @@ def _fit(model, entry, dataset, out, state, callbacks, console) -> Run:
     if len(history) < recipe.epochs:
         console.print(f"Stopped early: {recipe.patience} epochs without improvement.")
     return _finish(model, entry, dataset, out, history)
+
+
+def _batches(model, recipe: TrainSection, dataset, plan, first_epoch: int) -> tf.data.Dataset:
+    return training_batches(
+        dataset.train,
+        plan,
+        seed=recipe.seed,
+        first_epoch=first_epoch,
+        prepare=_prepare(model, dataset.train, recipe),
+    )
+
+
+def _pretrain(model, recipe: TrainSection, dataset, plan, out: Path, console) -> None:
+    """Pretrain once, before the first epoch, and keep the history beside that of the epochs."""
+    console.print(f"Pretraining, {recipe.pretrain_epochs} epochs for each stage.", style="dim")
+    bar = ProgressBar(recipe.pretrain_epochs, plan.steps * plan.batch_size, console)
+    try:
+        history = model.pretrain(
+            _batches(model, recipe, dataset, plan, first_epoch=0),
+            recipe.pretrain_epochs,
+            steps_per_epoch=plan.steps,
+            callbacks=(StopOnNonFinite(), bar),
+        )
+    finally:
+        bar.close()
+    write_history(out / "pretraining.csv", history)
 
 
 def _steps_per_call(model, recipe: TrainSection) -> int | None:

@@ -199,6 +199,30 @@ class ZooModel(keras.Model):
             self._check_pair(*(*held_out, None)[:2], where=" of validation_data")
         return super().fit(x, y, *args, **kwargs)
 
+    def pretrain(
+        self, x, epochs: int, *, batch_size: int = 128, steps_per_epoch=None, callbacks=()
+    ) -> list[dict]:
+        """Prepare the weights before `fit`, in a way of a subclass' own, such as layer by layer.
+
+        Args:
+            x: Rows in model units, `(N, *input_shape)`, or a `tf.data.Dataset` of batches `(x,)`.
+            epochs: Of each stage.
+            batch_size: Where `x` is an array.
+            steps_per_epoch: Where `x` is an endless dataset.
+            callbacks: For the `fit` of each stage.
+
+        Returns:
+            One dict per stage and epoch, for `pretraining.csv`.
+
+        Raises:
+            ZooError: Unless a subclass has such a way.
+        """
+        raise ZooError(
+            f"{self.name} has no pretraining.",
+            received=f"pretrain_epochs={epochs}",
+            do="Leave train.pretrain_epochs out.",
+        )
+
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate`; `y` may be left out where `target_of` knows it."""
         self._check_pair(x, y)
@@ -470,7 +494,7 @@ def compile_for(model: ZooModel, recipe: TrainSection) -> None:
             default = {"weight_decay": 0.004} if recipe.weight_decay is None else {}
             optimizer = keras.optimizers.AdamW(rate, **shared | default)
         case "sgd":
-            optimizer = keras.optimizers.SGD(rate, momentum=0.9, **shared)
+            optimizer = keras.optimizers.SGD(rate, momentum=recipe.momentum, **shared)
         case "rmsprop":
             optimizer = keras.optimizers.RMSprop(rate, **shared)
     model.compile(

@@ -17,13 +17,42 @@ from aezoo.models.conv import conv_decoder, conv_encoder
 from aezoo.zoo_model import EVALUATION_SEED, Width
 
 
-@keras.saving.register_keras_serializable(package="aezoo")
-class DenoisingAE(Autoencoder):
-    """A convolutional autoencoder that learns to undo a corruption.
+class Denoiser(Autoencoder):
+    """What all denoising autoencoders share; a variant gives the two networks.
 
     `fit(x)` and `evaluate(x)` corrupt `x` and compare with the clean `x`: with fresh draws in
     training, with a fixed seed in evaluation. With a target, `fit(noisy, clean)`, the rows are
     taken as given. `call`, `predict` and the endpoints never corrupt.
+
+    Args:
+        encoder: Maps `(B, *input_shape)` to the code, built.
+        decoder: Maps the code to `(B, *input_shape)` in [0, 1], built.
+        corruption: What is done to rows.
+        loss: Of the reconstruction against the clean rows.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        corruption: Corruption,
+        loss: str | keras.losses.Loss = "binary_crossentropy",
+    ):
+        super().__init__(encoder, decoder, output_range="unit", loss=loss)
+        self.corruption = corruption
+
+    def pair(self, x, y, training: bool):
+        """Return `(corrupted x, x)`, or `(x, y)` as given where there is a target."""
+        if y is not None:
+            return x, y
+        if training:
+            return self.corruption(x, training=True), x
+        return self.corruption.corrupt(x, EVALUATION_SEED), x
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class DenoisingAE(Denoiser):
+    """A convolutional autoencoder that learns to undo a corruption; see `Denoiser`.
 
     Args:
         input_shape: `(H, W, C)` or `(T, C)`, any size; values in [0, 1].
@@ -60,15 +89,5 @@ class DenoisingAE(Autoencoder):
             decoder=conv_decoder(
                 input_shape, filters, latent_dim, kernel_size, activation, "sigmoid"
             ),
-            output_range="unit",
-            loss="binary_crossentropy",
+            corruption=Corruption(corruption, level, shift),
         )
-        self.corruption = Corruption(corruption, level, shift)
-
-    def pair(self, x, y, training: bool):
-        """Return `(corrupted x, x)`, or `(x, y)` as given where there is a target."""
-        if y is not None:
-            return x, y
-        if training:
-            return self.corruption(x, training=True), x
-        return self.corruption.corrupt(x, EVALUATION_SEED), x

@@ -3,7 +3,8 @@
     h = relu(W x + b) ... code ... x^ = sigmoid(W' h + b')     loss: cross-entropy per value
 
 Source: Hinton & Salakhutdinov, "Reducing the dimensionality of data with neural networks" (2006);
-the sizes of `vallina_ae` are those of EvanstsaiTW's notebook AE_01_keras (784-128-32-2).
+the sizes of `vallina_ae` are those of EvanstsaiTW's notebook AE_01_keras (784-128-32-2), those of
+`deep_ae` (784-128-64-32) of F. Chollet, "Building Autoencoders in Keras" (2016).
 """
 
 import math
