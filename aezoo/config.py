@@ -19,7 +19,9 @@ from aezoo.yaml_text import parse_yaml
 SCHEMA_VERSION = 1
 SMALLEST_SIZE = 4  # pixels of a picture's side
 
-Task = Literal["reconstruction", "denoising", "generation", "segmentation"]
+Task = Literal[
+    "reconstruction", "denoising", "generation", "segmentation", "classification", "captioning"
+]
 Fit = Literal["fit", "crop", "tile"]  # what is done to a picture file to make it a row
 Modality = Literal["image", "features", "series", "tokens"]
 
@@ -100,6 +102,21 @@ class ChecksSection(Section):
     expected_failures: dict[str, str] = {}
 
 
+class ReferenceSection(Section):
+    """The published figure that an entry is judged by, and how it is measured."""
+
+    figure: str
+    goal: float
+    better: Literal["lower", "higher"] = "lower"
+    published: str = ""
+    measure: str
+    controls: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2)
+    of_seeds: Literal["mean", "best"] = "mean"
+    overrides: dict[str, Any] = {}
+    quick: dict[str, Any] = {}
+
+
 class Entry(Section):
     """One zoo entry: a builder, its arguments, data, recipe, export and expectations."""
 
@@ -117,6 +134,7 @@ class Entry(Section):
     train: TrainSection = TrainSection()
     export: ExportSection = ExportSection()
     expect: ExpectSection | None = None
+    reference: ReferenceSection | None = None
     checks: ChecksSection = ChecksSection()
     weights: dict[str, str] = {}
 

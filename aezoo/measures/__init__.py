@@ -1,0 +1,1 @@
+"""Measures that entries are judged by, one family per file; `reference` sections name them."""
