@@ -23,7 +23,7 @@ Task = Literal[
     "reconstruction", "denoising", "generation", "segmentation", "classification", "captioning"
 ]
 Fit = Literal["fit", "crop", "tile"]  # what is done to a picture file to make it a row
-Modality = Literal["image", "features", "series", "tokens"]
+Modality = Literal["image", "features", "series", "tokens", "video"]
 
 
 class Section(pydantic.BaseModel):

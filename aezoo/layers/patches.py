@@ -79,20 +79,24 @@ class PatchMask(keras.layers.Layer):
         noise = keras.random.uniform((1, self.patches), seed=seed)
         return ops.repeat(ops.argsort(noise, axis=-1), batch, axis=0)
 
+    def choice(self, order):
+        """Return the choice of the seen patches as a matrix of 0 and 1, float32 (B, K, N)."""
+        return ops.one_hot(order[:, : self.visible], self.patches)
+
     def hidden(self, order):
         """Return which patches an order hides: (B, N) -> booleans (B, N)."""
-        return ops.argsort(order, axis=-1) >= self.visible
+        return ops.sum(self.choice(order), axis=1) == 0
 
     def seen(self, vectors, order):
         """Return the vectors of the patches that are seen: (B, N, W) -> (B, K, W)."""
-        return ops.take_along_axis(vectors, order[:, : self.visible, None], axis=1)
+        return ops.matmul(ops.cast(self.choice(order), vectors.dtype), vectors)
 
     def call(self, codes, order):
         """Return codes (B, K, W) at their patches, the learned vector elsewhere: (B, N, W)."""
-        token = ops.cast(self.token, codes.dtype)[None, None]
-        token = ops.tile(token, (ops.shape(codes)[0], self.patches - self.visible, 1))
-        both = ops.concatenate([codes, token], axis=1)  # (B, N, W), in the order drawn
-        return ops.take_along_axis(both, ops.argsort(order, axis=-1)[..., None], axis=1)
+        choice = ops.cast(self.choice(order), codes.dtype)  # a product, since a gather's gradient
+        placed = ops.matmul(ops.transpose(choice, (0, 2, 1)), codes)  # is slow on a CPU
+        hidden = ops.cast(self.hidden(order), codes.dtype)[..., None]  # (B, N, 1)
+        return placed + hidden * ops.cast(self.token, codes.dtype)
 
     def get_config(self):
         """Return the arguments."""
