@@ -1,8 +1,9 @@
 """Data sets that have a name.
 
 Five are embedded: samples of Fashion-MNIST and of film reviews and brain slices in this package,
-the digits and their films in scikit-learn. The others are looked for in the folder that the environment variable AEZOO_DATA
-names, then downloaded through Keras, which keeps them for the next time.
+the digits and their films in scikit-learn. The others are looked for in the folder that the
+environment variable AEZOO_DATA names, then (but for film reviews) downloaded through Keras, which
+keeps them for the next time.
 """
 
 import gzip

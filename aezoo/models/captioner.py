@@ -4,7 +4,8 @@
     s_i = LSTM([word_{i-1}, z], s_{i-1})                 p(word_i) = softmax(V s_i + c)
     loss = mean over words and the padding behind them of -log p(word_i)
 
-In training word_{i-1} is the true one; `call`, evaluation and the endpoints feed the likeliest back.
+In training word_{i-1} is the true one; `call`, evaluation and the endpoints feed back the likeliest
+one.
 
 Source: Venugopalan et al., "Sequence to sequence: video to text" (2015); here the film is first
 read into one code, as in Vinyals et al., "Show and tell" (2015).
