@@ -19,11 +19,13 @@ from aezoo.yaml_text import parse_yaml
 SCHEMA_VERSION = 1
 SMALLEST_SIZE = 4  # pixels of a picture's side
 
-Task = Literal["reconstruction", "denoising", "generation", "segmentation"]
+Task = Literal[
+    "reconstruction", "denoising", "generation", "segmentation", "classification", "captioning"
+]
 Fit = Literal["fit", "crop", "tile"]  # what is done to a picture file to make it a row
 Change = Literal["flip_horizontal", "flip_vertical", "shift", "brightness", "draw"]
 Role = Literal["train", "validation", "calibration", "test"]
-Modality = Literal["image", "features", "series", "tokens"]
+Modality = Literal["image", "features", "series", "tokens", "video"]
 
 
 class Section(pydantic.BaseModel):

@@ -247,7 +247,7 @@ def of_model(
         mask = model.endpoint("segment")(image=x)["mask"]
         return {"masks": mask_rows(x, mask, folder / "masks.png", some.targets)}
     name = first.inputs[0].name
-    if [t.name for t in first.inputs] != [name] or name == "tokens":
+    if [t.name for t in first.inputs] != [name] or first.name != "reconstruct" or name == "tokens":
         return {}
     answer = model.endpoint("reconstruct")(**{name: x})["reconstruction"]
     made = {}

@@ -125,6 +125,8 @@ def train(
         resolved = recipes.resolve(entry, recipes.for_data(entry, data) | overrides)
     checked_arguments(builder_of(resolved), resolved.args, resolved.name)
     dataset = data_for(resolved, data)
+    if builder_of(resolved).learns_labels:
+        dataset = dataset.with_labels_as_targets()
     if resume is not None:
         _check_same_rows(dataset, out)
     kept = {"scaling": resolved.data.scaling, "binarize": resolved.data.binarize}

@@ -24,12 +24,13 @@ from aezoo.optimizers import FusedAdam
 Width = Annotated[int, Field(ge=1)]  # a number of channels, units or rows, in a YAML
 EVALUATION_SEED = 0  # evaluation draws alike each time
 
-INPUT_BY_RANK = {1: "features", 2: "series", 3: "image"}
+INPUT_BY_RANK = {1: "features", 2: "series", 3: "image", 4: "video"}
 AXES_OF = {
     "features": ("feature",),
     "tokens": ("time",),
     "series": ("time", "channel"),
     "image": ("height", "width", "channel"),
+    "video": ("time", "height", "width", "channel"),
 }
 
 
@@ -74,6 +75,7 @@ class ZooModel(keras.Model):
     """
 
     modalities: tuple[str, ...] = ("image", "features", "series")  # what rows it can take
+    learns_labels = False  # whether training takes the classes of rows as their targets
     main_term = "reconstruction_loss"  # the logged name of what `compile(loss=...)` replaces
 
     def __new__(cls, *args, **kwargs):
@@ -303,7 +305,7 @@ class ZooModel(keras.Model):
 
     @property
     def input_name(self) -> str:
-        """The public name of the input: `image`, `series` or `features`, by its rank."""
+        """The public name of the input by its rank: `features`, `series`, `image`, `video`."""
         return INPUT_BY_RANK[len(self.input_shape)]
 
     def adapt(self, rows: np.ndarray, scaling: str = "auto", binarize: float | None = None):

@@ -41,18 +41,20 @@ def load(
 
     Args:
         source: A name (`sample`, `digits`, `mnist`, `fashion_mnist`, `cifar10`, `cifar100`,
-            `ecg5000`, `brain_mri`), a folder of pictures, a `.npy`, `.npz`, `.csv` or `.parquet`
+            `ecg5000`, `brain_mri`, `movie_reviews`, `reviews_sample`, `moving_mnist`,
+            `moving_digits`), a folder of pictures, a `.npy`, `.npz`, `.csv` or `.parquet`
             file, an array `(N, ...)`, a pair `(x, y)`, or a pandas table.
         section: Size, classes, window, fractions and seed of the split; None takes the defaults.
-        modality: What the rows are: `image`, `features`, `series` or `tokens`; a tuple names
-            what a model takes, the preferred one first; None takes what the source says or looks
-            like.
+        modality: What the rows are: `image`, `features`, `series`, `tokens` or `video`; a tuple
+            names what a model takes, the preferred one first; None takes what the source says or
+            looks like.
         memory_limit: Bytes up to which a role's rows are held in memory.
         **overrides: Of the section, such as `image_size=32` or `validation=0.2`.
 
     Returns:
         The data set. Pictures are uint8 `(height, width, channels)` from 0 to 255, features
-        float32 `(features,)`, series float32 `(time, channels)`, tokens int32 `(time,)`.
+        float32 `(features,)`, series float32 `(time, channels)`, tokens int32 `(time,)`, films
+        uint8 `(time, height, width, channels)`.
 
     Raises:
         ZooError: For data that do not exist, cannot be read or cannot be trained on.

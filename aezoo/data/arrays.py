@@ -8,7 +8,7 @@ from aezoo.data.rows import Mapped, Store, chunks
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError, closest_match
 
-MODALITIES = ("image", "features", "series", "tokens")
+MODALITIES = ("image", "features", "series", "tokens", "video")
 _NARROWEST = 8  # pixels; (140, 1) may be a picture or a series, and is a series
 _ROLE_KEYS = {
     "x": "train",
@@ -23,6 +23,7 @@ _AXES = {
     "features": "a table (N, features)",
     "series": "series (N, time) or (N, time, channels)",
     "tokens": "integer tokens (N, time)",
+    "video": "films (N, time, height, width, channels)",
 }
 
 
@@ -95,7 +96,7 @@ def _guess(x: np.ndarray) -> str:
         return "features"
     if x.ndim == 3 and x.dtype.kind == "f":
         return "series"
-    return "image"
+    return "video" if x.ndim == 5 else "image"
 
 
 def _is_labels(y: np.ndarray) -> bool:
@@ -174,6 +175,7 @@ def shape_in(modality: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         "features": {n: (int(np.prod(shape)),) for n in range(1, 5)},
         "series": {1: (*shape, 1), 2: shape},
         "tokens": {1: shape},
+        "video": {4: shape},
     }
     return by_rank.get(modality, {}).get(len(shape))
 
@@ -181,7 +183,7 @@ def shape_in(modality: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
 def _dtype(x: np.ndarray | Store, modality: str) -> str | None:
     if modality == "tokens":
         return "int32" if np.dtype(x.dtype).kind in "iu" else None
-    if modality == "image":
+    if modality in ("image", "video"):
         if x.dtype == np.uint8:
             return "uint8"
         if np.dtype(x.dtype).kind in "iu" and len(x):

@@ -29,7 +29,7 @@ class DataSet:
 
     Attributes:
         name: What a person calls the data.
-        modality: `image`, `features`, `series` or `tokens`.
+        modality: `video`, `image`, `features`, `series` or `tokens`.
         train: Rows that the model is fitted on.
         validation: Rows that stop the training, or None.
         calibration: Rows that set thresholds, or None.
@@ -57,6 +57,16 @@ class DataSet:
         """Return role -> rows, of the roles that have any."""
         found = {role: getattr(self, role) for role in ROLES}
         return {role: rows for role, rows in found.items() if rows is not None}
+
+    def with_labels_as_targets(self) -> "DataSet":
+        """Return the data with classes as the targets of rows that have no other."""
+
+        def of(rows: Rows) -> Rows:
+            if rows.targets is not None:
+                return rows
+            return type(rows)(rows.x, rows.labels, rows.labels, rows.index)
+
+        return dataclasses.replace(self, **{role: of(rows) for role, rows in self.roles().items()})
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(rows)} {role}" for role, rows in self.roles().items())

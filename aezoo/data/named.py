@@ -1,8 +1,9 @@
 """Data sets that have a name.
 
-Three are embedded: a sample of Fashion-MNIST and brain slices in this package, the digits in
-scikit-learn. The others are looked for in the folder that the environment variable AEZOO_DATA
-names, then downloaded through Keras, which keeps them for the next time.
+Five are embedded: samples of Fashion-MNIST and of film reviews and brain slices in this package,
+the digits and their films in scikit-learn. The others are looked for in the folder that the
+environment variable AEZOO_DATA names, then (but for film reviews) downloaded through Keras, which
+keeps them for the next time.
 """
 
 import gzip
@@ -14,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from aezoo.data import moving, reviews
 from aezoo.data.image_files import ImageFiles
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
 
 ENVIRONMENT = "AEZOO_DATA"
-EMBEDDED = ("sample", "digits", "brain_mri")
+EMBEDDED = ("sample", "digits", "brain_mri", "reviews_sample", "moving_digits")
 ALIASES = {"fashion_sample": "sample", "ecg_5000": "ecg5000"}
 
 _FASHION = "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot"
@@ -36,6 +38,7 @@ _PHOTOS = {
     "validation": ("coffee.png",),
     "test": ("chelsea.png", "flower.jpg"),
 }
+_REVIEWS_FILE = "movieReviewSnippets_GroundTruth.txt"
 _IDX_FILES = {
     "x_train": "train-images-idx3-ubyte.gz",
     "y_train": "train-labels-idx1-ubyte.gz",
@@ -151,6 +154,65 @@ def photos() -> Source:
     return Source("photos", "photos", parts, "image", notes=[images.note()])
 
 
+def movie_reviews() -> Source:
+    """10,072 sentences of film reviews as word ids, `(48,)` int32; negative 0, positive 1."""
+    return reviews.source("movie_reviews", *review_sentences("movie_reviews"))
+
+
+def reviews_sample() -> Source:
+    """The first 750 sentences of each class of `movie_reviews`."""
+    return reviews.source("reviews_sample", *review_sentences("reviews_sample"))
+
+
+def review_sentences(name: str) -> tuple[list[str], np.ndarray]:
+    """Return the sentences (N texts) and classes (N,) of `movie_reviews` or `reviews_sample`.
+
+    Raises:
+        ZooError: If AEZOO_DATA has no such file; there is no download.
+    """
+    if name == "reviews_sample":
+        sample = resources.files("aezoo.data") / "samples" / "reviews_sample.tsv"
+        with resources.as_file(sample) as path:
+            return reviews.read(path)
+    root = os.environ.get(ENVIRONMENT)
+    path = Path(root or "").expanduser() / name / _REVIEWS_FILE
+    if not root or not path.is_file():
+        raise ZooError(
+            f"The data set {name} was not found: {ENVIRONMENT} "
+            + (f"has no {name}/{_REVIEWS_FILE}." if root else "is not set."),
+            received=name,
+            do="Put the file there (it comes with VADER, Hutto & Gilbert 2014), or use the "
+            "embedded reviews_sample.",
+        )
+    return reviews.read(path)
+
+
+def moving_mnist() -> Source:
+    """20,000 training and 2,000 test films of MNIST's digits, `(8, 24, 24, 1)` uint8, captions.
+
+    Test films show MNIST's test digits; all are drawn at half their size.
+    """
+    arrays = _found_arrays("mnist")
+    parts = {
+        role: moving.films(
+            moving.halved(arrays[f"x_{role}"][:count]), arrays[f"y_{role}"][:count], seed
+        )
+        for role, count, seed in (("train", 20_000, 0), ("test", 2_000, 1))
+    }
+    return Source("moving_mnist", "moving_mnist", parts, "video", _names_of_digits())
+
+
+def moving_digits() -> Source:
+    """1,400 training and 397 test films of scikit-learn's digits, `(8, 18, 18, 1)`, captions."""
+    part = digits().parts["train"]
+    pictures = part.x[..., 0]
+    parts = {
+        "train": moving.films(pictures[:1400], part.labels[:1400], 0),
+        "test": moving.films(pictures[1400:], part.labels[1400:], 1),
+    }
+    return Source("moving_digits", "moving_digits", parts, "video", _names_of_digits())
+
+
 LOADERS = {
     loader.__name__: loader
     for loader in (
@@ -163,6 +225,10 @@ LOADERS = {
         ecg5000,
         brain_mri,
         photos,
+        movie_reviews,
+        reviews_sample,
+        moving_mnist,
+        moving_digits,
     )
 }
 

@@ -44,7 +44,7 @@ class Source:
         name: What a person calls it.
         origin: Where it came from, for the record: a name, a path, or `<array>`.
         parts: By role; always has `train`. Parts that the source does not separate are split off.
-        modality: What the rows are: `image`, `features`, `series` or `tokens`.
+        modality: What the rows are: `video`, `image`, `features`, `series` or `tokens`.
         class_names: From label to name.
         notes: Sentences worth printing.
         complete: Whether its roles are dealt already, so that nothing more is split off.

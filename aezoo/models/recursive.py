@@ -1,0 +1,242 @@
+"""Recursive autoencoder: sentences as trees that the model grows itself, and what they say.
+
+    loss = -log p(y | root, mean of all nodes)
+           + reconstruction_weight * mean over merges E(c1, c2)
+           + node_weight * mean over inner nodes -log p(y | node)
+
+E is the error of the two children as their parent remembers them; a tree grows by merging the
+neighbours of the lowest E (see `aezoo.layers.trees`). The paper fits the first term afterwards, by
+a logistic regression on the same two vectors; here it is learned with the others.
+
+Source: Socher, Pennington, Huang, Ng & Manning, "Semi-supervised recursive autoencoders for
+predicting sentiment distributions" (2011).
+"""
+
+from typing import Annotated
+
+import keras
+import numpy as np
+from keras import ops
+from pydantic import Field
+
+from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
+from aezoo.errors import ZooError
+from aezoo.layers.lengths import TokenLength
+from aezoo.layers.preprocessing import Preprocessing
+from aezoo.layers.trees import GreedyTree
+from aezoo.zoo_model import Width, ZooModel
+
+Weight = Annotated[float, Field(ge=0)]
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class RecursiveAE(ZooModel):
+    """Merge the words of a sentence into one vector, and tell its class.
+
+    Rows are ids of words, int32 `(T,)`, padded on the right with 0. Targets are classes `(B,)`,
+    from 0 to `classes - 1`. `call` answers probabilities `(B, classes)`.
+
+    Args:
+        input_shape: `(T,)`, the words of the longest row; at least 2.
+        vocabulary: Number of ids, 0 (padding) included.
+        width: Of the vector of a word, and of every node of the tree.
+        classes: Number of classes.
+        dropout: Share of a word's values, and of the code's, that training hides.
+        reconstruction_weight: Of the children's error.
+        node_weight: Of the class told by each inner node.
+
+    Raises:
+        ZooError: If rows are no tokens.
+
+    Example:
+        >>> model = RecursiveAE(input_shape=(6,), vocabulary=9, width=4)
+        >>> model.endpoint("classify")(tokens=np.array([[3, 1, 4, 0, 0, 0]]))["label"].shape
+        (1, 1)
+    """
+
+    modalities = ("tokens",)
+    main_term = "classification_loss"
+    learns_labels = True
+
+    def __init__(
+        self,
+        input_shape: tuple[Width, ...] = (48,),
+        vocabulary: Annotated[int, Field(ge=2)] = 8000,
+        width: Width = 32,
+        classes: Annotated[int, Field(ge=2)] = 2,
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3,
+        reconstruction_weight: Weight = 0.1,
+        node_weight: Weight = 0.1,
+    ):
+        if len(input_shape) != 1 or input_shape[0] < 2:
+            raise ZooError(
+                "A recursive autoencoder takes rows of two tokens or more, (T,).",
+                received=tuple(input_shape),
+                do="Give input_shape=(T,), the words of the longest sentence.",
+            )
+        super().__init__(
+            encoder=tree_encoder(input_shape, vocabulary, width, dropout),
+            decoder=class_decoder(2 * width, classes, dropout),
+            output_range="unit",
+            loss="sparse_categorical_crossentropy",
+            terms=("reconstruction_loss", "node_loss"),
+        )
+        self.node_head = keras.layers.Dense(classes, "softmax", dtype="float32", name="node_head")
+        self.node_head.build((None, width))
+        self.vocabulary, self.classes = vocabulary, classes
+        self.reconstruction_weight, self.node_weight = reconstruction_weight, node_weight
+        self.preprocessing = Preprocessing(dtype="int32")
+
+    # ---- rows and targets ----
+
+    @property
+    def input_name(self) -> str:
+        """The public name of the input."""
+        return "tokens"
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one code: that of the root beside the mean of all nodes."""
+        return tuple(self.decoder.input_shape[1:])
+
+    def fit_preprocessing(self, rows, scaling: str = "auto", binarize: float | None = None):
+        """Fit nothing: tokens are taken as they are."""
+
+    def check_rows(self, rows, name: str) -> None:
+        """Refuse rows of another shape and unknown ids."""
+        super().check_rows(rows, name)
+        if isinstance(rows, np.ndarray) and rows.size:
+            whole = rows.dtype.kind in "iu"
+            if not whole or rows.min() < 0 or rows.max() >= self.vocabulary:
+                raise ZooError(
+                    f"{name} takes whole numbers from 0 to {self.vocabulary - 1}.",
+                    received=f"{rows.dtype} from {rows.min():g} to {rows.max():g}",
+                    do="Build with a larger vocabulary, or number rare words 1.",
+                )
+
+    def target_of(self, x):
+        """Raise: a sentence does not say its class.
+
+        Raises:
+            ZooError: Always.
+        """
+        raise ZooError(
+            f"{self.name} needs a target: a class for each sentence.",
+            do=f"Call fit(x, y) with whole numbers from 0 to {self.classes - 1}, shape (rows,).",
+        )
+
+    def check_targets(self, x, y, name: str) -> None:
+        """Refuse missing classes and numbers that are none; batches and tensors pass."""
+        if y is None and isinstance(x, np.ndarray):
+            self.target_of(x)
+        if isinstance(y, np.ndarray) and y.size:
+            whole = y.ndim == 1 and y.dtype.kind in "iu"
+            if not whole or y.min() < 0 or y.max() >= self.classes:
+                raise ZooError(
+                    f"{name} holds classes that {self.name} does not know.",
+                    received=f"{y.dtype} {y.shape} from {y.min():g} to {y.max():g}",
+                    do=f"Give whole numbers from 0 to {self.classes - 1}, shape (rows,).",
+                )
+
+    def example_targets(self, x) -> np.ndarray:
+        """Return classes drawn with a fixed seed, one for each row of `x`."""
+        return np.random.default_rng(0).integers(0, self.classes, len(x), dtype="int32")
+
+    # ---- forward ----
+
+    def pair(self, x, y, training: bool):
+        """Return `({tokens, target}, target)`: inner nodes are told the class as well."""
+        y = self.target_of(x) if y is None else y
+        return {"tokens": x, "target": y}, y
+
+    def call(self, x, training=False):
+        """Return the probabilities of the classes (B, classes); adds the terms of the tree.
+
+        Args:
+            x: Tokens (B, T), or a dict of `tokens` and `target`.
+            training: Whether dropout is active.
+        """
+        tokens = x["tokens"] if isinstance(x, dict) else x
+        tree = self.encoder(tokens, training=training)
+        error = ops.mean(tree["error"])
+        self.add_term("reconstruction_loss", error, self.reconstruction_weight)
+        if isinstance(x, dict):
+            self.add_term("node_loss", self.node_loss(tree, x["target"]), self.node_weight)
+        return self.decoder(tree["latent"], training=training)
+
+    def node_loss(self, tree, target):
+        """Return -log p(class | node) in nats, averaged over the inner nodes of the batch."""
+        p = self.node_head(tree["nodes"])  # (B, T-1, classes)
+        true = ops.one_hot(ops.cast(target, "int32"), self.classes)[:, None]  # (B, 1, classes)
+        nats = -ops.log(ops.maximum(ops.sum(p * true, axis=-1), 1e-7))  # (B, T-1)
+        real = ops.cast(tree["merges"][..., 2] > 0, nats.dtype)
+        return ops.sum(nats * real) / ops.maximum(ops.sum(real), 1.0)
+
+    # ---- endpoints ----
+
+    def input_spec_of(self, name: str | None = None) -> TensorSpec:
+        """Return the spec of the rows."""
+        return TensorSpec(
+            name or "tokens",
+            self.input_shape,
+            "int32",
+            ("time",),
+            0.0,
+            self.vocabulary - 1.0,
+            description="One row of ids, padded with 0 on the right.",
+        )
+
+    def codes(self, x):
+        """Return the outputs of `encode`: `latent`, root and mean side by side."""
+        return {"latent": self.encoder(x, training=False)["latent"]}
+
+    def make_endpoints(self) -> list[Endpoint]:
+        """Return `classify` and `encode`."""
+        return [self._classify_endpoint(), *super().make_endpoints()]
+
+    def _classify_endpoint(self) -> Endpoint:
+        probabilities = TensorSpec(
+            "probabilities", (self.classes,), axes=("class",), low=0.0, high=1.0
+        )
+        label = TensorSpec(
+            "label",
+            (1,),
+            "int32",
+            ("label",),
+            0.0,
+            self.classes - 1.0,
+            description="The most probable class.",
+        )
+
+        def classify(inputs):
+            p = self(self.rows_of(inputs), training=False)
+            likeliest = ops.top_k(p, 1)[1]  # an argmax of floats does not convert to ONNX
+            return {"probabilities": p, "label": ops.cast(likeliest, "int32")}
+
+        spec = EndpointSpec(
+            "classify", self.row_specs(), (probabilities, label), "The class of a sentence."
+        )
+        return Endpoint(spec, classify)
+
+
+def tree_encoder(input_shape, vocabulary, width, dropout):
+    """Ids (B, T) -> `latent` (B, 2D), and `error`, `nodes` and `merges` of the tree."""
+    tokens = keras.Input(input_shape, dtype="int32", name="tokens")
+    words = keras.layers.Embedding(vocabulary, width, name="words")(tokens)  # (B, T, D)
+    words = keras.layers.Dropout(dropout)(words)
+    tree = GreedyTree(name="tree")([words, TokenLength()(tokens)])
+    latent = keras.layers.Concatenate(name="latent", dtype="float32")([tree["root"], tree["mean"]])
+    rest = {name: tree[name] for name in ("error", "nodes", "merges")}
+    return keras.Model(tokens, {"latent": latent, **rest}, name="encoder")
+
+
+def class_decoder(width, classes, dropout):
+    """(B, D) -> probabilities (B, classes)."""
+    return keras.Sequential(
+        [
+            keras.Input((width,)),
+            keras.layers.Dropout(dropout),
+            keras.layers.Dense(classes, "softmax", dtype="float32"),
+        ],
+        name="decoder",
+    )
