@@ -69,6 +69,7 @@ class TrainSection(Section):
     metrics: tuple[str, ...] = ()
     patience: int | None = pydantic.Field(default=None, ge=1)
     monitor: str = "val_loss"
+    keep: Literal["best", "last"] = "best"  # which epoch's weights, by `monitor`
     steps_per_execution: int | None = pydantic.Field(default=None, ge=1)
     jit: bool = False
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
@@ -89,6 +90,21 @@ class ExpectSection(Section):
     latent_shape: tuple[int, ...] | None = None
     output_shape: tuple[int, ...]
     loss_terms: dict[str, str]
+
+
+class ReferenceSection(Section):
+    """The published figure that an entry is judged by, and how it is measured; `aezoo reproduce`."""
+
+    figure: str
+    goal: float
+    better: Literal["lower", "higher"] = "lower"
+    published: str = ""
+    measure: str
+    controls: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2)
+    of_seeds: Literal["mean", "best"] = "mean"
+    overrides: dict[str, Any] = {}
+    quick: dict[str, Any] = {}
 
 
 class ChecksSection(Section):
@@ -117,6 +133,7 @@ class Entry(Section):
     train: TrainSection = TrainSection()
     export: ExportSection = ExportSection()
     expect: ExpectSection | None = None
+    reference: ReferenceSection | None = None
     checks: ChecksSection = ChecksSection()
     weights: dict[str, str] = {}
 

@@ -17,7 +17,7 @@ from keras import ops
 from pydantic import Field
 
 from aezoo.autoencoder import Autoencoder
-from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
+from aezoo.endpoints import Endpoint, TensorSpec
 from aezoo.layers.sampling import GaussianSampling
 from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl
 from aezoo.models.conv import conv_decoder, conv_encoder
@@ -42,6 +42,8 @@ class VAE(Autoencoder):
         likelihood: `bernoulli` for values in [0, 1], `gaussian` for real ones.
         scale: Standard deviation of the Gaussian likelihood, in model units.
         kl_weight: Multiplies the KL term; 1 is the ELBO.
+        loss: The reconstruction loss; None takes that of the likelihood.
+        terms: Names of further loss terms.
     """
 
     def __init__(
@@ -51,27 +53,29 @@ class VAE(Autoencoder):
         likelihood: Likelihood,
         scale: float,
         kl_weight: float,
+        loss: keras.losses.Loss | None = None,
+        terms: tuple[str, ...] = (),
     ):
         bernoulli = likelihood == "bernoulli"
         super().__init__(
             encoder=encoder,
             decoder=decoder,
             output_range="unit" if bernoulli else "real",
-            loss=BernoulliNLL() if bernoulli else GaussianNLL(scale),
-            terms=("kl_loss",),
+            loss=loss or (BernoulliNLL() if bernoulli else GaussianNLL(scale)),
+            terms=("kl_loss", *terms),
         )
         self.kl_weight = kl_weight
         self.sampling = GaussianSampling()
 
     def call(self, x, training=False):
         """Return the reconstruction of `x`, both `(B, *input_shape)`; adds the KL term."""
-        mean, log_variance = self.encoder(x, training=training)  # (B, D) each
+        mean, log_variance = self.encoder(self.encoder_input(x), training=training)  # (B, D) each
         self.add_term("kl_loss", ops.mean(gaussian_kl(mean, log_variance)), self.kl_weight)
         if self._evaluating:
             z = self.sampling.draw(mean, log_variance, EVALUATION_SEED)
         else:
             z = self.sampling(mean, log_variance, training=training)  # (B, D)
-        return self.decoder(z, training=training)
+        return self.decoder(self.decoder_input(z, x), training=training)
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -80,7 +84,7 @@ class VAE(Autoencoder):
 
     def codes(self, x):
         """Return the posterior: `latent`, its mean, and `latent_log_variance`, each (B, D)."""
-        mean, log_variance = self.encoder(x, training=False)
+        mean, log_variance = self.encoder(self.encoder_input(x), training=False)
         return {"latent": mean, "latent_log_variance": log_variance}
 
     def code_specs(self) -> tuple[TensorSpec, ...]:
@@ -96,29 +100,6 @@ class VAE(Autoencoder):
     def make_endpoints(self) -> list[Endpoint]:
         """Return the base class's endpoints and `generate`."""
         return [*super().make_endpoints(), self._generate_endpoint()]
-
-    def _generate_endpoint(self) -> Endpoint:
-        noise = TensorSpec(
-            "noise",
-            self.latent_shape,
-            axes=("latent",),
-            low=-3.0,
-            high=3.0,
-            description="Draws from N(0, I).",
-        )
-        rows = TensorSpec(
-            self.input_name,
-            self.input_shape,
-            axes=self.input_spec_of().axes,
-            unit_scale=self.preprocessing.unit_scale,
-            description="A new row: the mean of p(x | z), in user units.",
-        )
-
-        def generate(inputs):
-            x = self.decoder(inputs["noise"], training=False)
-            return {rows.name: self.preprocessing.invert(x)}
-
-        return Endpoint(EndpointSpec("generate", (noise,), (rows,), "New rows."), generate)
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -150,7 +131,7 @@ class DenseVAE(VAE):
         kl_weight: Weight = 1.0,
         activation: str = "relu",
     ):
-        output = _output_activation(likelihood)
+        output = output_activation(likelihood)
         super().__init__(
             encoder=dense_posterior(input_shape, hidden, latent_dim, activation),
             decoder=dense_decoder(input_shape, hidden, latent_dim, activation, output),
@@ -192,7 +173,7 @@ class ConvVAE(VAE):
         kernel_size: Width = 3,
         activation: str = "relu",
     ):
-        output = _output_activation(likelihood)
+        output = output_activation(likelihood)
         super().__init__(
             encoder=conv_posterior(input_shape, filters, latent_dim, kernel_size, activation),
             decoder=conv_decoder(input_shape, filters, latent_dim, kernel_size, activation, output),
@@ -226,5 +207,6 @@ def posterior_heads(h, latent_dim):
     return [mean, log_variance]
 
 
-def _output_activation(likelihood):
+def output_activation(likelihood):
+    """Return what makes a decoder's answers the means of this likelihood."""
     return "sigmoid" if likelihood == "bernoulli" else "linear"
