@@ -1,23 +1,25 @@
 """Conditional generative adversarial network: rows of the class that it is asked for, from noise.
 
-    generator:     -log D(G(z, y), y)                           z ~ N(0, I)
-    discriminator: -log D(x, y) - log(1 - D(G(z, y), y))        x, y: a real row and its label
+    generator:     -log D(G(z, y), y)                               z ~ N(0, I)
+    discriminator: -log D(x, y) - log(1 - D(G(z, y), y)) + gradient_weight/2 * |ds/dx (x, y)|^2
+
+x, y is a real row and its label, s the logit of D. The last term holds the discriminator flat
+around real rows; without it the game circles, and the generator ends with one row per label.
 
 Both networks are told the label y, so a picture of the wrong class is a fake, however real it
 looks. Logged beside the losses: `diversity`, the mean distance between generated rows of one label
 over that between the batch's real rows of one label; near 0 the generator has collapsed to one
 row per label, near 1 it varies as real rows do.
 
-Source: Mirza & Osindero, "Conditional generative adversarial nets" (2014), equation 2, with the
-non-saturating loss of the generator.
+Sources: Mirza & Osindero, "Conditional generative adversarial nets" (2014), equation 2, with the
+non-saturating loss of the generator; Mescheder, Geiger & Nowozin, "Which training methods for GANs
+do actually converge?" (2018), equation 9, for the penalty.
 """
-
-from typing import Annotated
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
-from pydantic import Field
 
 from aezoo.adversarial import Adversarial, fake_loss, real_loss
 from aezoo.conditional import Conditional, conditional_decoder, label_input, with_label
@@ -25,9 +27,8 @@ from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.metrics import spread_within
 from aezoo.models.dense import dense_decoder
+from aezoo.models.vae import Weight
 from aezoo.zoo_model import EVALUATION_SEED, Width, ZooModel
-
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -45,7 +46,7 @@ class ConditionalGAN(Conditional, Adversarial, ZooModel):
         latent_dim: Width of the noise.
         label_dim: Width of the label's embedding, one in each network.
         discriminator_hidden: Widths of the discriminator's layers.
-        dropout: Of these layers, in training: keeps the discriminator from learning rows by heart.
+        gradient_weight: Of the penalty on the discriminator's slope at real rows.
 
     Example:
         >>> model = ConditionalGAN(input_shape=(6, 6, 1), classes=3, hidden=(8,), latent_dim=2)
@@ -65,7 +66,7 @@ class ConditionalGAN(Conditional, Adversarial, ZooModel):
         latent_dim: Width = 32,
         label_dim: Width = 16,
         discriminator_hidden: tuple[Width, ...] = (512, 256),
-        dropout: Share = 0.3,
+        gradient_weight: Weight = 1.0,
     ):
         trunk = dense_decoder(input_shape, hidden, latent_dim + label_dim, "relu", "sigmoid")
         super().__init__(
@@ -73,12 +74,13 @@ class ConditionalGAN(Conditional, Adversarial, ZooModel):
             decoder=conditional_decoder(trunk, latent_dim, classes, label_dim),
             output_range="unit",
             loss=None,
-            terms=("discriminator_loss", "diversity"),
+            terms=("discriminator_loss", "gradient_penalty", "diversity"),
         )
         self.classes = classes
         self.discriminator = conditional_discriminator(
-            input_shape, classes, label_dim, discriminator_hidden, dropout
+            input_shape, classes, label_dim, discriminator_hidden
         )
+        self.gradient_weight = gradient_weight
         self.prior = keras.random.SeedGenerator()
 
     def call(self, x, training=False):
@@ -106,12 +108,19 @@ class ConditionalGAN(Conditional, Adversarial, ZooModel):
     def play(self, x, y, answer, training: bool) -> dict:
         """Return the losses and the diversity; `answer` are the generated rows, `y` real ones."""
         label = self.labels_of(x)
-        shown = {"row": ops.concatenate([y, answer]), "label": ops.concatenate([label, label])}
-        on_real, on_fake = ops.split(self.discriminator(shown, training=training), 2)
+        y = ops.convert_to_tensor(y, "float32")
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            on_real = self.discriminator({"row": y, "label": label}, training=training)  # (B, 1)
+        slope = ops.reshape(tape.gradient(on_real, y), (ops.shape(y)[0], -1))  # (B, H*W*C)
+        penalty = ops.mean(ops.sum(ops.square(slope), axis=1))
+        on_fake = self.discriminator({"row": answer, "label": label}, training=training)
+        game = real_loss(on_real) + fake_loss(on_fake)
         spread, real_spread = spread_within(answer, label), spread_within(y, label)
         return {
             "generator_loss": real_loss(on_fake),
-            "discriminator_loss": real_loss(on_real) + fake_loss(on_fake),
+            "discriminator_loss": game + 0.5 * self.gradient_weight * penalty,
+            "gradient_penalty": penalty,
             "diversity": spread / ops.maximum(real_spread, 1e-6),
         }
 
@@ -145,13 +154,12 @@ class ConditionalGAN(Conditional, Adversarial, ZooModel):
         return [self._generate_endpoint()]
 
 
-def conditional_discriminator(input_shape, classes, label_dim, hidden, dropout):
+def conditional_discriminator(input_shape, classes, label_dim, hidden):
     """{"row": (B, *input_shape), "label": (B, 1)} -> the logit of being real, (B, 1)."""
     x, label = keras.Input(input_shape, name="row"), label_input()
     h = keras.layers.Flatten()(x) if len(input_shape) > 1 else x  # (B, H*W*C)
     h = with_label(h, label, classes, label_dim)  # (B, H*W*C + label_dim)
     for width in hidden:
         h = keras.layers.LeakyReLU(0.2)(keras.layers.Dense(width)(h))
-        h = keras.layers.Dropout(dropout)(h)
     logit = keras.layers.Dense(1, dtype="float32")(h)
     return keras.Model({"row": x, "label": label}, logit, name="discriminator")
