@@ -51,7 +51,7 @@ class ConditionalVAE(Conditional, VAE):
         input_shape: tuple[Width, ...] = (28, 28, 1),
         classes: Width = 10,
         hidden: tuple[Width, ...] = (512, 256),
-        latent_dim: Width = 8,
+        latent_dim: Width = 4,
         label_dim: Width = 16,
         likelihood: Likelihood = "bernoulli",
         scale: Scale = 1.0,
