@@ -97,11 +97,11 @@ class Autoencoder(ZooModel):
 
     def _decode_endpoint(self) -> Endpoint:
         def decode(inputs):
-            return self.answers(self.decoder(inputs["latent"], training=False))
+            taken = self.decoder_input(inputs["latent"], inputs)
+            return self.answers(self.decoder(taken, training=False))
 
-        spec = EndpointSpec(
-            "decode", (self.latent_spec(),), self.answer_specs(), "From code to row."
-        )
+        taken = (self.latent_spec(), *self.condition_specs())
+        spec = EndpointSpec("decode", taken, self.answer_specs(), "From code to row.")
         return Endpoint(spec, decode)
 
     # ---- scores ----
@@ -113,7 +113,7 @@ class Autoencoder(ZooModel):
 
     def scores(self, x):
         """Return `score` (B, 1), the mean of `error_map`, and the map, in model units."""
-        error_map = self.error_map(x, self(x, training=False))
+        error_map = self.error_map(self.target_of(x), self(x, training=False))
         flat = ops.reshape(error_map, (-1, int(np.prod(error_map.shape[1:]))))
         return {"score": ops.mean(flat, axis=-1, keepdims=True), "error_map": error_map}
 

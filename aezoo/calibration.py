@@ -85,6 +85,8 @@ def scores(model, rows) -> np.ndarray:
 def _asked(model, rows) -> np.ndarray:
     endpoint = model.endpoint("score")
     first = endpoint.spec.inputs[0].name
+    if hasattr(rows, "array"):
+        rows = model.inputs_of(rows)
     return endpoint(**(rows if isinstance(rows, dict) else {first: _array(rows)}))["score"]
 
 

@@ -76,6 +76,7 @@ class TrainSection(Section):
     metrics: tuple[str, ...] = ()
     patience: int | None = pydantic.Field(default=None, ge=1)
     monitor: str = "val_loss"
+    keep: Literal["best", "last"] = "best"  # which epoch's weights, by `monitor`
     steps_per_execution: int | None = pydantic.Field(default=None, ge=1)
     jit: bool = False
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"

@@ -11,6 +11,7 @@ from aezoo.files import whole_file
 
 INK, MUTED, ACCENT = "#1f2933", "#8a94a0", "#0f766e"
 SHOWN = 8  # examples in a row of pictures
+_LINES = 10  # labels whose pictures are shown
 _DPI = 150
 
 
@@ -208,6 +209,27 @@ def latent_map(
     return _write(figure, path)
 
 
+def generated(model, path: Path) -> Path:
+    """Draw new pictures of a model with a `generate` endpoint, a line for each of its labels."""
+    endpoint = model.endpoint("generate")
+    rng = np.random.default_rng(0)
+    drawn = {
+        t.name: rng.integers(int(t.low), int(t.high), (SHOWN, *t.shape), t.dtype, endpoint=True)
+        if t.dtype == "int32"
+        else rng.standard_normal((SHOWN, *t.shape)).astype("float32")
+        for t in endpoint.spec.inputs
+    }
+    labels = [t for t in endpoint.spec.inputs if t.name == "label"]
+    if not labels:
+        return picture_rows({"generated": endpoint(**drawn)["image"]}, path)
+    count = min(int(labels[0].high) + 1, _LINES)
+    lines = {
+        str(label): endpoint(**drawn | {"label": np.full((SHOWN, 1), label)})["image"]
+        for label in range(count)
+    }
+    return picture_rows(lines, path)
+
+
 def _thumbnails(axes, points: np.ndarray, pictures: np.ndarray, count: int = 40) -> None:
     """Put pictures on the map, spread out: each far from those already there."""
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
@@ -242,17 +264,19 @@ def of_model(
     """
     first = model.endpoints[0]
     some = rows.take(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows)), dtype=int))
-    x = some.array()
+    x, asked = some.array(), model.inputs_of(some)
     if first.name == "segment":
         mask = model.endpoint("segment")(image=x)["mask"]
         return {"masks": mask_rows(x, mask, folder / "masks.png", some.targets)}
-    name = first.inputs[0].name
-    if [t.name for t in first.inputs] != [name] or first.name != "reconstruct" or name == "tokens":
-        return {}
-    answer = model.endpoint("reconstruct")(**{name: x})["reconstruction"]
-    made = {}
+    name, made = model.input_name, {}
+    if name == "image" and "generate" in {spec.name for spec in model.endpoints}:
+        made["generated"] = generated(model, folder / "generated.png")
+    known = {t.name for t in first.inputs} <= set(asked)
+    if first.name != "reconstruct" or not known or name == "tokens":
+        return made
+    answer = model.endpoint("reconstruct")(**asked)["reconstruction"]
     if name == "image":
-        errors = model.endpoint("score")(image=x)["error_map"]
+        errors = model.endpoint("score")(**asked)["error_map"]
         made["reconstructions"] = picture_rows(
             {"input": x, "reconstruction": answer, "error": errors},
             folder / "reconstructions.png",
@@ -264,8 +288,9 @@ def of_model(
         made["reconstructions"] = feature_rows(x, answer, folder / "reconstructions.png")
     mapped = rows.take(np.arange(min(len(rows), 2000)))
     if len(mapped) > 2:
-        pictures = mapped.array()
-        codes = model.endpoint("encode")(**{name: pictures})["latent"]
+        shown = model.inputs_of(mapped)
+        pictures = shown[name]
+        codes = model.endpoint("encode")(**shown)["latent"]
         made["latent_map"] = latent_map(
             codes,
             folder / "latent_map.png",

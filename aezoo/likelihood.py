@@ -7,6 +7,7 @@ Source: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders" (2016)
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -25,19 +26,27 @@ def importance_nll(model, x, samples: int, seed: int) -> np.ndarray:
     likelihood = model.default_loss
 
     @tf.function(autograph=False)
-    def log_weights(row, mean, log_variance, key):  # (*shape), (D,), (D,), (2,) -> (chunk,)
+    def log_weights(row, mean, log_variance, key):  # (1, ...), (D,), (D,), (2,) -> (chunk,)
         noise = tf.random.stateless_normal((chunk, mean.shape[0]), key)
         z = mean + tf.exp(0.5 * log_variance) * noise  # (chunk, D)
-        nll = likelihood.call(row[None], model.decoder(z, training=False))  # (chunk,)
+        many = keras.tree.map_structure(lambda v: ops.repeat(v, chunk, axis=0), row)
+        answer = model.decoder(model.decoder_input(z, many), training=False)
+        nll = likelihood.call(model.target_of(row), answer)  # (chunk,)
         return model.log_prior(z) - gaussian_log_density(z, mean, log_variance) - nll
 
     values = []
-    for start in range(0, len(x), _ROWS):
-        rows = ops.convert_to_tensor(x[start : start + _ROWS], "float32")
-        means, log_variances = model.encoder(rows, training=False)
-        for i in range(len(rows)):
+    for start in range(0, len(keras.tree.flatten(x)[0]), _ROWS):
+        rows = _part(x, start, start + _ROWS)
+        means, log_variances = model.encoder(model.encoder_input(rows), training=False)
+        for i in range(len(means)):
+            row = _part(rows, i, i + 1)
             keys = [(seed, (start + i) * chunks + c) for c in range(chunks)]
-            parts = [log_weights(rows[i], means[i], log_variances[i], key) for key in keys]
+            parts = [log_weights(row, means[i], log_variances[i], key) for key in keys]
             weights = np.concatenate(parts)[:samples].astype("float64")
             values.append(math.log(samples) - np.logaddexp.reduce(weights))
     return np.array(values)
+
+
+def _part(x, start: int, end: int):
+    """Return some rows of an array, or of every array of a dict."""
+    return keras.tree.map_structure(lambda v: ops.convert_to_tensor(v[start:end]), x)

@@ -136,6 +136,34 @@ def _ssim(x: np.ndarray, y: np.ndarray, window: np.ndarray) -> np.ndarray:
     return likeness.reshape(len(x), -1).mean(axis=1)
 
 
+# ---- generated rows ----
+
+
+def spread_within(rows, label):
+    """Return the mean distance of two different rows of one label, a tensor ().
+
+        mean over i != j with l_i = l_j of |x_i - x_j|
+
+    Where no label has two rows it is 0.
+
+    Args:
+        rows: `(N, ...)`.
+        label: Whole numbers, `(N,)` or `(N, 1)`.
+
+    Example:
+        >>> rows = np.array([[0.0, 0.0], [3.0, 4.0], [9.0, 9.0]])
+        >>> float(spread_within(rows, np.array([0, 0, 1])))
+        5.0
+    """
+    flat = ops.reshape(ops.cast(rows, "float32"), (ops.shape(rows)[0], -1))  # (N, F)
+    squares = ops.sum(ops.square(flat), axis=1)
+    squared = squares[:, None] + squares[None] - 2.0 * ops.matmul(flat, ops.transpose(flat))
+    label = ops.reshape(label, (-1,))
+    pairs = ops.cast(label[:, None] == label[None], "float32") - ops.eye(ops.shape(rows)[0])
+    distance = ops.sqrt(ops.maximum(squared, 0.0))
+    return ops.sum(pairs * distance) / ops.maximum(ops.sum(pairs), 1.0)
+
+
 # ---- masks, all pixels of an epoch together ----
 
 

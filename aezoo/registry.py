@@ -223,7 +223,7 @@ class Description:
         }
         if e.expect:
             facts["parameters"] = f"{e.expect.trainable_parameters:,}"
-            facts["code"] = f"{e.expect.latent_shape}"
+            facts["code"] = str(e.expect.latent_shape or "")
             facts["output"] = f"{e.expect.output_shape}"
         lines += [f"  {name:<11}{value}" for name, value in facts.items() if value]
         if e.expect:

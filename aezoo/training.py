@@ -45,7 +45,7 @@ class Run:
     """A finished training run.
 
     Attributes:
-        model: With the best weights.
+        model: With the best weights, or the last ones where the recipe says so.
         directory: The run folder.
         history: One dict per epoch: `epoch`, `loss`, `val_loss` and the other terms.
         data: The data set, its roles apart.
@@ -141,7 +141,7 @@ def train(
         for note in dataset.notes:
             console.print(note, style="dim", highlight=False, soft_wrap=True)
         run = _fit(model, resolved, dataset, out, state, callbacks, console)
-    if message := overfitting(run.history):
+    if resolved.train.keep == "best" and (message := overfitting(run.history)):
         warnings.warn(message, ZooWarning, stacklevel=2)
     return run
 
@@ -230,6 +230,7 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
         model.preprocessing = dataclasses.replace(model.preprocessing, **rule)
     model.entry = entry
     for role, rows in dataset.roles().items():
+        model.conditions_of(rows)  # raises where the data lack them
         if rows.targets is None:
             one = rows.take(np.arange(1)).array()
             model.target_of(model.preprocessing.apply(one))  # raises where it needs targets
@@ -352,7 +353,10 @@ def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) ->
     monitor = _monitor(recipe, dataset)
     mode = "max" if rises(monitor.removeprefix("val_")) else "min"
     early = keras.callbacks.EarlyStopping(
-        monitor, patience=recipe.patience or recipe.epochs, mode=mode, restore_best_weights=True
+        monitor,
+        patience=recipe.patience or recipe.epochs,
+        mode=mode,
+        restore_best_weights=recipe.keep == "best",
     )
     logs = keras.callbacks.TensorBoard(out / "logs", write_graph=False, update_freq="epoch")
     watchers = [StopOnNonFinite(), HistoryFile(out / "history.csv", history), early, logs]
@@ -377,6 +381,7 @@ def _prepare(model, rows, recipe: TrainSection | None):
 
     ways = recipe.augment if recipe is not None else ()
     supervised = rows.targets is not None
+    beside = {name: tf.constant(values) for name, values in model.conditions_of(rows).items()}
     targets = tf.constant(rows.targets) if supervised else None
 
     def prepare(indices, step):
@@ -384,6 +389,8 @@ def _prepare(model, rows, recipe: TrainSection | None):
         y = model.prepare_targets(tf.gather(targets, indices)) if supervised else None
         if ways:
             x, y = augment(x, y, ways, seed=(recipe.seed, step))
+        if beside:
+            x = {model.input_name: x} | {k: tf.gather(v, indices) for k, v in beside.items()}
         return (x, y) if supervised else (x,)
 
     return prepare
@@ -417,7 +424,7 @@ def _write_start(model, entry: Entry, dataset, out: Path) -> None:
 
 
 def _finish(model, entry: Entry, dataset, out: Path, history: list[dict]) -> Run:
-    """Measure the best weights, write model, metrics and figures."""
+    """Measure the weights that are kept, write model, metrics and figures."""
     from aezoo import figures
 
     model.steps_per_execution = 1

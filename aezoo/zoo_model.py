@@ -67,7 +67,7 @@ class ZooModel(keras.Model):
     recorded, so no subclass writes `get_config`.
 
     Args:
-        encoder: Maps `(B, *input_shape)` to `(B, *latent_shape)`, built.
+        encoder: Maps `(B, *input_shape)` to `(B, *latent_shape)`, built; None for a generator.
         decoder: Maps the code to the answer, built.
         output_range: `"unit"` if the decoder answers in [0, 1], `"real"` if unbounded.
         loss: The loss that `build` compiles where the recipe names none.
@@ -77,6 +77,7 @@ class ZooModel(keras.Model):
     modalities: tuple[str, ...] = ("image", "features", "series")  # what rows it can take
     learns_labels = False  # whether training takes the classes of rows as their targets
     main_term = "reconstruction_loss"  # the logged name of what `compile(loss=...)` replaces
+    takes_targets = True  # whether `fit(x, y)` means something
 
     def __new__(cls, *args, **kwargs):
         """Record the arguments, so that `get_config` needs no code in a subclass."""
@@ -89,17 +90,18 @@ class ZooModel(keras.Model):
 
     def __init__(
         self,
-        encoder: keras.Model,
+        encoder: keras.Model | None,
         decoder: keras.Model,
         output_range: str = "real",
-        loss: str | keras.losses.Loss = "mean_squared_error",
+        loss: str | keras.losses.Loss | None = "mean_squared_error",
         terms: tuple[str, ...] = (),
     ):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.output_range, self.default_loss = output_range, loss
-        shape = encoder.input_shape  # a list where there are several inputs
-        is_image = isinstance(shape, tuple) and len(shape) == 4
+        # A list where there are several inputs: then the decoder's answer tells what a row is.
+        shapes = (encoder and encoder.input_shape, decoder.output_shape)
+        is_image = any(isinstance(shape, tuple) and len(shape) == 4 for shape in shapes)
         self.preprocessing = Preprocessing(white=1.0 if is_image else None)
         self.calibration = None
         self.entry: Entry | None = None
@@ -155,6 +157,11 @@ class ZooModel(keras.Model):
     def loss_terms(self) -> tuple[str, ...]:
         """The names of the logged losses: `loss`, the main term, what `add_term` may add."""
         return ("loss", *self._trackers)
+
+    @property
+    def players(self) -> dict[str, list]:
+        """The logged name of each loss that is minimised, and the weights that minimise it."""
+        return {"loss": self.trainable_weights}
 
     # ---- Keras: loss, metrics, steps ----
 
@@ -395,13 +402,39 @@ class ZooModel(keras.Model):
             "One row in user units.",
         )
 
+    def condition_specs(self) -> tuple[TensorSpec, ...]:
+        """Return the specs of what stands beside each row and each code, such as a label."""
+        return ()
+
+    def conditions_of(self, rows) -> dict[str, np.ndarray]:
+        """Return the values of `condition_specs` for rows of a data set, by public name.
+
+        Raises:
+            ZooError: If the data do not have what the model needs.
+        """
+        return {}
+
     def row_specs(self) -> tuple[TensorSpec, ...]:
         """Return the specs of what makes one row; a subclass may add to the input."""
-        return (self.input_spec_of(),)
+        return (self.input_spec_of(), *self.condition_specs())
+
+    def inputs_of(self, rows) -> dict[str, np.ndarray]:
+        """Return rows of a data set as `row_specs` describe them, in user units."""
+        return {self.input_name: rows.array()} | self.conditions_of(rows)
 
     def rows_of(self, inputs: dict):
         """Return an endpoint's inputs as `call` takes them, in model units."""
-        return self.preprocessing.apply(inputs[self.input_name])
+        rows = self.preprocessing.apply(inputs[self.input_name])
+        beside = {spec.name: inputs[spec.name] for spec in self.condition_specs()}
+        return {self.input_name: rows, **beside} if beside else rows
+
+    def encoder_input(self, x):
+        """Return what the encoder takes of what `call` was given."""
+        return x
+
+    def decoder_input(self, z, beside: dict):
+        """Return what the decoder takes: a code, and conditions that stand beside it."""
+        return z
 
     def latent_spec(self) -> TensorSpec:
         """Return the spec of the code."""
@@ -414,6 +447,39 @@ class ZooModel(keras.Model):
     def codes(self, x):
         """Return the outputs of `encode` for model-unit rows: a dict with `latent`."""
         return {"latent": self.encoder(x, training=False)}
+
+    def noise_specs(self) -> tuple[TensorSpec, ...]:
+        """Return the specs of what `generate` takes beside the conditions."""
+        noise = TensorSpec(
+            "noise",
+            self.latent_shape,
+            axes=("latent",),
+            low=-3.0,
+            high=3.0,
+            description="Draws from N(0, I).",
+        )
+        return (noise,)
+
+    def code_of_noise(self, inputs: dict):
+        """Return the codes that noise stands for, (B, D)."""
+        return inputs["noise"]
+
+    def _generate_endpoint(self) -> Endpoint:
+        rows = TensorSpec(
+            self.input_name,
+            self.input_shape,
+            axes=self.input_spec_of().axes,
+            unit_scale=self.preprocessing.unit_scale,
+            description="A new row, in user units.",
+        )
+
+        def generate(inputs):
+            z = self.code_of_noise(inputs)
+            x = self.decoder(self.decoder_input(z, inputs), training=False)
+            return {rows.name: self.preprocessing.invert(x)}
+
+        taken = (*self.noise_specs(), *self.condition_specs())
+        return Endpoint(EndpointSpec("generate", taken, (rows,), "New rows."), generate)
 
     def _encode_endpoint(self) -> Endpoint:
         def encode(inputs):

@@ -10,6 +10,7 @@ from aezoo.data import pictures
 from aezoo.data.tables import feature_columns, is_number
 from aezoo.errors import ZooError
 from aezoo.export.pictures import PictureFiles
+from aezoo.export.rows import require_rows_alone
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import UNREADABLE
 from aezoo.files import missing, whole_file
@@ -87,6 +88,9 @@ def predict_file(
     if output is not None and output.suffix.lower() not in (".npz", ".npy"):
         raise ZooError("Answers are written as .npz or .npy.", received=str(output))
     path, notes = Path(input_path), ()
+    if path.exists() and path.suffix.lower() != ".npz":
+        names = ", ".join(tensor.name for tensor in spec.inputs)
+        require_rows_alone(spec, path, f"Give an .npz file with the arrays {names}.")
     if path.is_dir() or pictures.is_picture(path):
         names, answers, note = _pictures(bundle, spec, path)
         notes = (note,)

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from aezoo.data import DataSet
+from aezoo.data.rows import Rows
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.export.probe import Arrays, probe_inputs
@@ -64,25 +65,27 @@ class MeasuringRows:
                 received=data.name,
                 do="Give data with a test part, or a larger data.test.",
             )
-        self.main, self.part = model.endpoints[0].inputs[0].name, part
+        self.part = part
         shown = _some(data.calibration or data.validation or data.train, CALIBRATION_ROWS)
         test = _some(data.test, TEST_ROWS)
         self.original, self.targets, self.count = test.array(), test.targets, len(test)
         self.anomalous = _anomalous(data, test.labels)
         self.origin = f"{self.count} test rows of {data.name}"
-        self._calibration = self._inputs(model, shown.array())
-        self._test = self._inputs(model, self.original)
+        self._calibration = self._inputs(model, shown)
+        self._test = self._inputs(model, test)
         self._expected = {e.name: self.answers(e.spec, lambda x, e=e: e(**x)) for e in endpoints}
 
-    def _inputs(self, model: ZooModel, rows: np.ndarray) -> Arrays:
+    def _inputs(self, model: ZooModel, rows: Rows) -> Arrays:
         """Return every input for the rows: a whole length, the calibrated threshold."""
+        taken = [tensor for spec in model.endpoints for tensor in spec.inputs]
         given = {
-            t.name: (np.full((len(rows), *t.shape), t.default, t.dtype), "")
-            for spec in model.endpoints
-            for t in spec.inputs
+            t.name: np.full((len(rows), *t.shape), t.default, t.dtype)
+            for t in taken
             if t.default is not None
         }
-        return probe_inputs(model, given | {self.main: (rows, "")}, len(rows))[0]
+        names = {tensor.name for tensor in taken}
+        given |= {k: v for k, v in model.inputs_of(rows).items() if k in names}
+        return probe_inputs(model, {k: (v, "") for k, v in given.items()}, len(rows))[0]
 
     def answers(self, spec: EndpointSpec, ask: Callable[[Arrays], Arrays]) -> Arrays:
         """Return the answers to all test rows, asked a part at a time."""

@@ -28,7 +28,8 @@ def given_rows(model: keras.Model, sample: Any) -> Given:
     """
     main, tensors = _inputs(model)
     given = _given(sample, main, tensors, "the sample that was given")
-    if main not in given and getattr(model, "probe_rows", None) is not None:
+    takes_rows = main == model.input_name and main not in given  # a generator takes noise
+    if takes_rows and getattr(model, "probe_rows", None) is not None:
         given |= _given(model.probe_rows, main, tensors, "validation rows kept by training")
     return given
 

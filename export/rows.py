@@ -34,10 +34,12 @@ def open_rows(bundle: Bundle, spec: EndpointSpec, path: Path) -> RowFile:
     """Open a `.npy` file, a `.parquet` table or a folder of pictures.
 
     Raises:
-        ZooError: For anything else, or one that cannot be read or has no rows.
+        ZooError: For anything else, one that cannot be read or has no rows, or an endpoint that
+            takes more than rows.
     """
     if not path.exists():
         raise missing(path)
+    require_rows_alone(spec, path, "Answer an .npz file of named arrays by aezoo predict instead.")
     kind = path.suffix.lower()
     try:
         if path.is_dir() or pictures.is_picture(path):
@@ -60,6 +62,21 @@ def open_rows(bundle: Bundle, spec: EndpointSpec, path: Path) -> RowFile:
     if not len(rows):
         raise ZooError("There are no rows to score.", received=str(path))
     return rows
+
+
+def require_rows_alone(spec: EndpointSpec, path: Path, do: str) -> None:
+    """Refuse a file of rows where the endpoint takes something beside them.
+
+    Raises:
+        ZooError: With what it needs.
+    """
+    needed = [tensor.name for tensor in spec.inputs if tensor.default is None]
+    if len(needed) > 1:
+        raise ZooError(
+            f"Endpoint {spec.name!r} needs {' and '.join(needed)}; this file holds rows alone.",
+            received=str(path),
+            do=do,
+        )
 
 
 def _stamp(path: Path) -> str:

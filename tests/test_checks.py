@@ -21,7 +21,8 @@ from aezoo.registry import find
 NAMES = [name for name, _ in checks.all_checks()]
 SOME_DO_NOT_APPLY = {
     "every_loss_weight_changes_the_loss",  # no such argument
-    "decoding_the_code_reconstructs",  # segmenters
+    "the_target_matters",  # generators
+    "decoding_the_code_reconstructs",  # segmenters, generators
     "nan_is_refused",  # tokens
 }
 

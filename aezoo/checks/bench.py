@@ -80,8 +80,7 @@ class Bench:
         if model.preprocessing.dtype == "float32":
             model.preprocessing = Preprocessing(shift=(0.5,), scale=(2.0,))
         if "score" in {spec.name for spec in model.endpoints}:
-            name = model.endpoint("score").spec.inputs[0].name
-            calibrate(model, inputs_for(model, self.rows, seed=0)[name], ALPHA)
+            calibrate(model, inputs_for(model, self.rows, seed=0), ALPHA)
         return model
 
     def loss(self) -> float:
@@ -106,7 +105,7 @@ def tiny(entry: Entry, *, seed: int = 0, **overrides):
 
 
 def inputs_for(model, count: int, seed: int) -> dict[str, np.ndarray]:
-    """Return rows in user units for a model's first endpoint, drawn from their ranges."""
+    """Return rows in user units, and what stands beside them, drawn from their ranges."""
     return {spec.name: draw(spec, count, seed) for spec in model.row_specs()}
 
 

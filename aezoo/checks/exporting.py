@@ -64,9 +64,12 @@ def _files_of(text: str, builder: type) -> dict[str, bytes]:
     from aezoo.export.formats import installed
 
     bench = bench_of(parse_entry(text, "checks"))
-    asked = inputs_for(bench.seasoned, bench.rows, seed=0)  # those that calibrated it
+    model = bench.seasoned
+    known = {tensor.name for spec in model.endpoints for tensor in spec.inputs}
+    drawn = inputs_for(model, bench.rows, seed=0)  # those that calibrated it
+    asked = {name: rows for name, rows in drawn.items() if name in known}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "bundle"
-        export_bundle(bench.seasoned, root, sample=asked, also=installed())
+        export_bundle(model, root, sample=asked, also=installed())
         files = [path for path in root.rglob("*") if path.is_file()]
         return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}

@@ -43,7 +43,6 @@ class InfoVAE(VAE):
     """
 
     modalities = ("image", "series")
-    further_terms = ("mmd_loss",)
 
     def __init__(
         self,
@@ -64,6 +63,7 @@ class InfoVAE(VAE):
             likelihood=likelihood,
             scale=scale,
             kl_weight=kl_weight,
+            terms=("mmd_loss",),
         )
         self.mmd_weight = mmd_weight
         self.prior_seed = keras.random.SeedGenerator()

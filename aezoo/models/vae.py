@@ -18,7 +18,7 @@ from keras import ops
 from pydantic import Field
 
 from aezoo.autoencoder import Autoencoder
-from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
+from aezoo.endpoints import Endpoint, TensorSpec
 from aezoo.layers.sampling import GaussianSampling
 from aezoo.likelihood import importance_nll
 from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_density
@@ -44,9 +44,9 @@ class VAE(Autoencoder):
         likelihood: `bernoulli` for values in [0, 1], `gaussian` for real ones.
         scale: Standard deviation of the Gaussian likelihood, in model units.
         kl_weight: Multiplies the KL term; 1 is the ELBO.
+        loss: The reconstruction loss; None takes that of the likelihood.
+        terms: Names of further loss terms.
     """
-
-    further_terms: tuple[str, ...] = ()  # that a subclass adds in `add_divergences`
 
     def __init__(
         self,
@@ -55,24 +55,26 @@ class VAE(Autoencoder):
         likelihood: Likelihood,
         scale: float,
         kl_weight: float,
+        loss: keras.losses.Loss | None = None,
+        terms: tuple[str, ...] = (),
     ):
         bernoulli = likelihood == "bernoulli"
         super().__init__(
             encoder=encoder,
             decoder=decoder,
             output_range="unit" if bernoulli else "real",
-            loss=BernoulliNLL() if bernoulli else GaussianNLL(scale),
-            terms=("kl_loss", *self.further_terms),
+            loss=loss or (BernoulliNLL() if bernoulli else GaussianNLL(scale)),
+            terms=("kl_loss", *terms),
         )
         self.kl_weight = kl_weight
         self.sampling = GaussianSampling()
 
     def call(self, x, training=False):
         """Return the reconstruction of `x`, both `(B, *input_shape)`; adds the KL term."""
-        mean, log_variance = self.encoder(x, training=training)  # (B, D) each
+        mean, log_variance = self.encoder(self.encoder_input(x), training=training)  # (B, D) each
         z = self.draw(mean, log_variance, training)  # (B, D)
         self.add_divergences(z, mean, log_variance, training)
-        return self.decoder(z, training=training)
+        return self.decoder(self.decoder_input(z, x), training=training)
 
     def add_divergences(self, z, mean, log_variance, training):
         """Add the terms that keep the codes near the prior."""
@@ -126,7 +128,7 @@ class VAE(Autoencoder):
 
     def codes(self, x):
         """Return the posterior: `latent`, its mean, and `latent_log_variance`, each (B, D)."""
-        mean, log_variance = self.encoder(x, training=False)
+        mean, log_variance = self.encoder(self.encoder_input(x), training=False)
         return {"latent": mean, "latent_log_variance": log_variance}
 
     def code_specs(self) -> tuple[TensorSpec, ...]:
@@ -142,39 +144,6 @@ class VAE(Autoencoder):
     def make_endpoints(self) -> list[Endpoint]:
         """Return the base class's endpoints and `generate`."""
         return [*super().make_endpoints(), self._generate_endpoint()]
-
-    def noise_specs(self) -> tuple[TensorSpec, ...]:
-        """Return the specs of what `generate` takes."""
-        noise = TensorSpec(
-            "noise",
-            self.latent_shape,
-            axes=("latent",),
-            low=-3.0,
-            high=3.0,
-            description="Draws from N(0, I).",
-        )
-        return (noise,)
-
-    def code_of_noise(self, inputs: dict):
-        """Return the codes that noise stands for, (B, D)."""
-        return inputs["noise"]
-
-    def _generate_endpoint(self) -> Endpoint:
-        rows = TensorSpec(
-            self.input_name,
-            self.input_shape,
-            axes=self.input_spec_of().axes,
-            unit_scale=self.preprocessing.unit_scale,
-            description="A new row: the mean of p(x | z), in user units.",
-        )
-
-        def generate(inputs):
-            x = self.decoder(self.code_of_noise(inputs), training=False)
-            return {rows.name: self.preprocessing.invert(x)}
-
-        return Endpoint(
-            EndpointSpec("generate", self.noise_specs(), (rows,), "New rows."), generate
-        )
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -283,5 +252,5 @@ def posterior_heads(h, latent_dim):
 
 
 def output_activation(likelihood):
-    """Return what ends a decoder whose answers are means of this likelihood."""
+    """Return what makes a decoder's answers the means of this likelihood."""
     return "sigmoid" if likelihood == "bernoulli" else "linear"
