@@ -18,6 +18,7 @@ lint: $(READY)
 
 results: $(READY)
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/aezoo reproduce
 	$(BIN)/python benchmarks/quickstart.py
 	$(BIN)/python benchmarks/published_recipes.py
 	$(BIN)/python benchmarks/unet_brain_mri.py

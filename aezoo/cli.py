@@ -361,7 +361,7 @@ def _short(number: float) -> str:
 
 @app.command()
 def reproduce(
-    entry: Annotated[str, typer.Argument(help="A name of the zoo.")],
+    entries: Annotated[list[str] | None, typer.Argument(help="Names; all where none.")] = None,
     folder: Annotated[Path, typer.Option("--out", help="Where ENTRY.csv goes.")] = Path(
         "results/reproduced"
     ),
@@ -369,13 +369,13 @@ def reproduce(
     full: Annotated[bool, typer.Option("--full", help="The source's schedule: days.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Seconds, to see that it works.")] = False,
 ) -> None:
-    """Train an entry as the figure it is judged by asks, and put ours beside the published one."""
+    """Train entries as the figures they are judged by ask, and put ours beside the published."""
     _start_tensorflow()
+    from aezoo.registry import find, list_models
     from aezoo.reproduce import reproduce as run
 
-    rows = run(entry, folder, seeds=seed, full=full, quick=quick, say=typer.echo)
-    for row in rows:
-        typer.echo(f"{row.what:20} {row.value:10.5g}  {row.beside}")
+    for name in entries or [name for name in list_models() if find(name).reference]:
+        run(name, folder, seeds=seed, full=full, quick=quick, say=typer.echo)
 
 
 @app.command()
