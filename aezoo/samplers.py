@@ -9,8 +9,13 @@
     neighbours    a Gaussian around a code, as wide as its nearest neighbours lie apart
     flow          a Gaussian bent by invertible affine couplings (RealNVP)
 
+Codes of a codebook, as `vq_vae` has them, are ids and no numbers; for them there is
+
+    autoregressive    each id from those before it, row by row, by a recurrent network
+
 Sources: Ghosh et al., "From variational to deterministic autoencoders" (2020), for fitting after
-training; Dinh, Sohl-Dickstein & Bengio, "Density estimation using Real NVP" (2017), for the flow.
+training; Dinh, Sohl-Dickstein & Bengio, "Density estimation using Real NVP" (2017), for the flow;
+van den Oord, Vinyals & Kavukcuoglu (2017), section 3.3, for a prior over ids.
 """
 
 import math
@@ -20,14 +25,14 @@ import numpy as np
 
 from aezoo.errors import ZooError, closest_match
 
-Kind = Literal["gaussian", "mixture", "neighbours", "flow"]
+Kind = Literal["gaussian", "mixture", "neighbours", "flow", "autoregressive"]
 
 
 class Sampler(Protocol):
     """A fitted distribution of codes."""
 
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
-        """Return new codes, `(count, *latent_shape)` float32; equal seeds, equal codes."""
+        """Return new codes, `(count, *latent_shape)`; equal seeds, equal codes."""
 
 
 def fit(codes: np.ndarray, kind: Kind = "mixture", *, seed: int = 0) -> Sampler:
@@ -59,6 +64,14 @@ def fit(codes: np.ndarray, kind: Kind = "mixture", *, seed: int = 0) -> Sampler:
         raise ZooError(
             "A sampler is fitted to codes (N, ...), at least 10 of them.", received=codes.shape
         )
+    if (codes.dtype.kind in "iu") != (kind == "autoregressive"):
+        raise ZooError(
+            "Ids of a codebook need an autoregressive sampler, and other codes one of the others.",
+            received=f"{kind}, codes of {codes.dtype}",
+            do="Choose autoregressive." if codes.dtype.kind in "iu" else "Choose mixture.",
+        )
+    if kind == "autoregressive":
+        return Autoregressive(codes, seed)
     if not np.isfinite(codes).all():
         raise ZooError("The codes hold NaN or infinity.", do="Train the model first.")
     if kind == "flow" and codes[0].size < 2:
@@ -214,10 +227,66 @@ class Flow:
         return x * self.scale + self.mean
 
 
+class Autoregressive:
+    """p(k_1, k_2, ...) = p(k_1) p(k_2 | k_1) ..., a GRU over the ids of a grid, row by row."""
+
+    WIDTH, EPOCHS, BATCH = 256, 30, 64
+
+    def __init__(self, codes: np.ndarray, seed: int):
+        import keras
+
+        from aezoo.zoo_model import seeded
+
+        self.shape = codes.shape[1:]
+        flat = codes.reshape(len(codes), -1)
+        self.steps, self.ids = flat.shape[1], int(codes.max()) + 1
+        with seeded(seed):
+            self.place = keras.layers.Embedding(self.steps, 32)
+            self.embed = keras.layers.Embedding(self.ids + 1, 64)  # the last is the start
+            self.cell = keras.layers.GRUCell(self.WIDTH)
+            self.head = keras.layers.Dense(self.ids)
+            before, where = keras.Input((self.steps,), dtype="int32"), np.arange(self.steps)
+            rows = keras.layers.Concatenate()(
+                [self.embed(before), self.place(before * 0 + where[None])]
+            )  # (B, T, 96)
+            logits = self.head(keras.layers.RNN(self.cell, return_sequences=True)(rows))
+            model = keras.Model(before, logits)
+        model.compile(
+            keras.optimizers.Adam(2e-3),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        shifted = np.concatenate([np.full((len(flat), 1), self.ids), flat[:, :-1]], axis=1)
+        order = np.random.default_rng(seed)
+        for _ in range(self.EPOCHS):
+            mixed = order.permutation(len(flat))
+            model.fit(shifted[mixed], flat[mixed], batch_size=self.BATCH, shuffle=False, verbose=0)
+
+    def sample(self, count: int, seed: int = 0) -> np.ndarray:
+        """Return new ids, `(count, *grid)` int32."""
+        from keras import ops
+
+        rng = np.random.default_rng(seed)
+        state, last = ops.zeros((count, self.WIDTH)), np.full(count, self.ids)
+        drawn = np.zeros((count, self.steps), "int32")
+        for step in range(self.steps):
+            here = self.place(np.full(count, step))
+            h, (state,) = self.cell(ops.concatenate([self.embed(last), here], axis=-1), [state])
+            # The largest of logits and Gumbel noise is a draw from their softmax.
+            last = np.argmax(np.asarray(self.head(h)) + rng.gumbel(size=(count, self.ids)), axis=1)
+            drawn[:, step] = last
+        return drawn.reshape(count, *self.shape)
+
+
 def _glorot(seed: int):
     import keras
 
     return keras.initializers.GlorotUniform(seed)
 
 
-_KINDS = {"gaussian": Gaussian, "mixture": Mixture, "neighbours": Neighbours, "flow": Flow}
+_KINDS = {
+    "gaussian": Gaussian,
+    "mixture": Mixture,
+    "neighbours": Neighbours,
+    "flow": Flow,
+    "autoregressive": Autoregressive,
+}
