@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import aezoo
+from aezoo import samplers
 from aezoo.config import ReferenceSection
+from aezoo.measures import likelihood, sampling
 from aezoo.registry import find, list_models
 from aezoo.reproduce import read, reproduce
 
@@ -90,6 +92,16 @@ def test_what_cannot_be_reproduced_is_said(entry, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Let measures draw a few rows; how many they draw is theirs to say, not the entry's."""
+    monkeypatch.setattr(likelihood, "SAMPLES", 20)
+    monkeypatch.setattr(sampling, "GENERATED", 200)
+    monkeypatch.setattr(samplers.Flow, "STEPS", 20)
+    monkeypatch.setattr(samplers.Autoregressive, "EPOCHS", 1)
+
+
+@pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("name", JUDGED)
 def test_every_figure_can_be_reproduced_in_small(name, tmp_path):
     rows = reproduce(name, tmp_path, quick=True, say=lambda line: None)

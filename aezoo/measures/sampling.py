@@ -1,0 +1,82 @@
+"""What fitted samplers are worth: how like real pictures their decoded draws are.
+
+    ratio = FID of the model's pictures / FID of `conv_vae`'s from N(0, I)
+
+`conv_vae` is trained on the same rows with the same filters, batch size, epochs and seed. FID is
+that of `aezoo.measures.generation`; real pictures are test rows.
+"""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from aezoo import samplers
+from aezoo.measures.generation import GENERATED, SEED, fid, generated_pictures
+from aezoo.training import train
+
+_CODES = 20_000  # of training rows, that samplers are fitted to
+
+
+def generated(model, data) -> dict[str, float]:
+    """Return the ratio for what a model generates from N(0, I), and its FID."""
+    return _ratio(model, data, {"from_noise": generated_pictures(model, GENERATED)})
+
+
+def fitted(model, data) -> dict[str, float]:
+    """Return the ratio for a mixture fitted to the codes, and the FID of every sampler."""
+    codes = _codes(model, data, "latent")
+    kinds = ("mixture", "gaussian", "neighbours", "flow")
+    return _ratio(model, data, {kind: _decoded(model, "latent", codes, kind) for kind in kinds})
+
+
+def fitted_to_ids(model, data) -> dict[str, float]:
+    """Return the ratio for an autoregressive prior over the ids of a codebook, and its FID."""
+    codes = _codes(model, data, "codes")
+    return _ratio(
+        model, data, {"autoregressive": _decoded(model, "codes", codes, "autoregressive")}
+    )
+
+
+def _codes(model, data, name: str) -> np.ndarray:
+    rows = data.train.take(np.arange(min(_CODES, len(data.train)))).array()
+    return model.endpoint("encode")(**{model.input_name: rows})[name]
+
+
+def _decoded(model, name: str, codes: np.ndarray, kind: str) -> np.ndarray:
+    drawn = samplers.fit(codes, kind, seed=SEED).sample(GENERATED, seed=SEED)
+    rows = model.endpoint("decode")(**{name: drawn})["reconstruction"]
+    return np.asarray(model.preprocessing.apply(rows))
+
+
+def _ratio(model, data, pictures: dict[str, np.ndarray]) -> dict[str, float]:
+    """Return the ratio of the first, the FID of each, that of the VAE, and of test rows' halves."""
+    real = np.asarray(model.preprocessing.apply(data.test.array()))
+    distances = {name: fid(made, real) for name, made in pictures.items()}
+    recipe = model.entry.train
+    beside = _of_conv_vae(
+        data.origin,
+        tuple(model.arguments["filters"]),
+        (recipe.epochs, recipe.batch_size, recipe.seed),
+    )
+    first = next(iter(distances.values()))
+    return {"ratio": first / beside, **distances, "conv_vae": beside}
+
+
+@functools.lru_cache(maxsize=1)  # a model and its untrained self are measured one after another
+def _of_conv_vae(source: str, filters: tuple[int, ...], recipe: tuple[int, int, int]) -> float:
+    epochs, batch_size, seed = recipe
+    with tempfile.TemporaryDirectory() as scratch:
+        run = train(
+            "conv_vae",
+            source,
+            out=Path(scratch) / "run",
+            verbose=False,
+            filters=filters,
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=seed,
+        )
+    real = np.asarray(run.model.preprocessing.apply(run.data.test.array()))
+    return fid(generated_pictures(run.model, GENERATED), real)
