@@ -39,9 +39,9 @@ class MaskedAE(Autoencoder):
         input_shape: `(H, W, C)`, any size above one patch; padded to whole patches inside.
         patch_size: Pixels of a patch's side.
         mask_ratio: Share of the patches that are hidden.
-        width: Of a patch's code; a multiple of 4 and of both heads.
+        width: Of a patch's code; a multiple of 4 and of `heads`.
         depth: Transformer blocks of the encoder.
-        heads: Attention heads of the encoder.
+        heads: Attention heads of every block.
         decoder_width: Of the decoder's blocks; a multiple of 4 and of `heads`.
         decoder_depth: Transformer blocks of the decoder.
         whole_weight: Weight of the error of a reconstruction from all patches; 0 is the paper's
@@ -53,7 +53,7 @@ class MaskedAE(Autoencoder):
 
     Example:
         >>> MaskedAE(input_shape=(27, 31, 3), width=8, heads=2, decoder_width=8).latent_shape
-        (7, 8, 8)
+        (4, 5, 8)
     """
 
     modalities = ("image",)
@@ -61,12 +61,12 @@ class MaskedAE(Autoencoder):
     def __init__(
         self,
         input_shape: tuple[Width, ...] = (28, 28, 1),
-        patch_size: Width = 4,
+        patch_size: Width = 7,
         mask_ratio: Ratio = 0.75,
-        width: Width = 128,
-        depth: Width = 3,
+        width: Width = 64,
+        depth: Width = 2,
         heads: Width = 4,
-        decoder_width: Width = 64,
+        decoder_width: Width = 32,
         decoder_depth: Width = 1,
         whole_weight: Weight = 0.1,
         output_activation: Literal["sigmoid", "linear"] = "sigmoid",
