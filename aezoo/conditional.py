@@ -144,7 +144,9 @@ class Conditional:
 
 def with_label(h, label, classes: int, width: int):
     """Return `h` (B, D) and an embedding of the label, beside each other: (B, D + width)."""
-    code = keras.layers.Flatten()(keras.layers.Embedding(classes, width)(label))  # (B, width)
+    loud = keras.initializers.RandomNormal(stddev=1.0)  # as loud as h; Keras' own is .05 at most
+    embedding = keras.layers.Embedding(classes, width, embeddings_initializer=loud)
+    code = keras.layers.Flatten()(embedding(label))  # (B, width)
     return keras.layers.Concatenate()([h, code])
 
 
