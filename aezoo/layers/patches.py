@@ -17,8 +17,9 @@ class PatchPositions(keras.layers.Layer):
         grid: Patches down and across, (h, w).
 
     Example:
-        >>> PatchPositions((1, 2))(np.zeros((1, 2, 4))).numpy().round(2).tolist()
-        [[[0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.84, 0.54]]]
+        >>> places = PatchPositions((1, 2))(np.zeros((1, 2, 4))).numpy()
+        >>> np.round(places[0].astype("float64"), 2).tolist()
+        [[0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.84, 0.54]]
     """
 
     def __init__(self, grid: tuple[int, int], **kwargs):

@@ -32,7 +32,7 @@ class VectorQuantizer(keras.layers.Layer):
     Example:
         >>> import numpy as np
         >>> layer = VectorQuantizer(codes=2, width=1)
-        >>> layer.codebook.assign([[0.0], [1.0]])
+        >>> _ = layer.codebook.assign([[0.0], [1.0]])
         >>> layer.ids(np.array([[0.2], [0.9]], "float32")).numpy().tolist()
         [0, 1]
     """

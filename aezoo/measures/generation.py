@@ -82,7 +82,8 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
     product = np.linalg.eigvalsh(root @ covariance_2 @ root)
     spread = np.trace(covariance_1) + np.trace(covariance_2)
     shift = np.square(mean_1 - mean_2).sum()
-    return float(shift + spread - 2 * np.sqrt(np.maximum(product, 0)).sum())
+    distance = shift + spread - 2 * np.sqrt(np.maximum(product, 0)).sum()
+    return max(0.0, float(distance))  # rounding may leave it just below
 
 
 def gradient_energy(pictures: np.ndarray) -> float:
