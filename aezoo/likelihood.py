@@ -40,7 +40,8 @@ def importance_nll(model, x, samples: int, seed: int) -> np.ndarray:
         means, log_variances = model.encoder(model.encoder_input(rows), training=False)
         for i in range(len(means)):
             row = _part(rows, i, i + 1)
-            keys = [(seed, (start + i) * chunks + c) for c in range(chunks)]
+            # Tensors, because every other pair of Python numbers would be traced anew.
+            keys = [tf.constant([seed, (start + i) * chunks + c]) for c in range(chunks)]
             parts = [log_weights(row, means[i], log_variances[i], key) for key in keys]
             weights = np.concatenate(parts)[:samples].astype("float64")
             values.append(math.log(samples) - np.logaddexp.reduce(weights))
