@@ -22,6 +22,7 @@ from aezoo.layers.preprocessing import Preprocessing
 from aezoo.optimizers import FusedAdam
 
 Width = Annotated[int, Field(ge=1)]  # a number of channels, units or rows, in a YAML
+Weight = Annotated[float, Field(ge=0)]  # of a term of the loss, in a YAML
 EVALUATION_SEED = 0  # evaluation draws alike each time
 
 INPUT_BY_RANK = {1: "features", 2: "series", 3: "image", 4: "video"}

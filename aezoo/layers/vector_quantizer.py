@@ -49,13 +49,10 @@ class VectorQuantizer(keras.layers.Layer):
         self.codes, self.width, self.decay, self.seed = codes, width, decay, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         start = keras.initializers.RandomNormal(stddev=1.0)
-        shape = (codes, width)
-        self.codebook = self.add_weight(shape, start, trainable=False, name="codebook")
-        self.sums = self.add_weight(shape, "zeros", trainable=False, name="sums")
+        self.codebook = self.add_weight((codes, width), start, trainable=False, name="codebook")
         self.counts = self.add_weight(
             (codes,), keras.initializers.Constant(START), trainable=False, name="counts"
         )
-        self.started = self.add_weight((), "zeros", trainable=False, name="started")
         self.built = True
 
     def ids(self, z):
@@ -88,7 +85,8 @@ class VectorQuantizer(keras.layers.Layer):
         chosen = ops.one_hot(ops.reshape(ids, (-1,)), self.codes)  # (N, K)
         keep = self.decay
         counts = keep * self.counts + (1.0 - keep) * ops.sum(chosen, axis=0)
-        sums = keep * self._sums() + (1.0 - keep) * ops.matmul(ops.transpose(chosen), flat)
+        sums = self.codebook * self.counts[:, None]  # m_k, which need not be kept
+        sums = keep * sums + (1.0 - keep) * ops.matmul(ops.transpose(chosen), flat)
         fair = ops.cast(ops.shape(flat)[0], "float32") / self.codes
         dead = ops.cast(counts < DEAD * fair, "float32")  # (K,)
         picks = keras.random.randint((self.codes,), 0, ops.shape(flat)[0], seed=self.seed_generator)
@@ -96,13 +94,7 @@ class VectorQuantizer(keras.layers.Layer):
         counts = dead * START + (1.0 - dead) * counts
         sums = dead[:, None] * fresh * START + (1.0 - dead[:, None]) * sums
         self.counts.assign(counts)
-        self.sums.assign(sums)
         self.codebook.assign(sums / counts[:, None])
-        self.started.assign(1.0)
-
-    def _sums(self):
-        """Return m_k; before the first step, what makes the first codes what they are."""
-        return ops.where(self.started > 0, self.sums, self.codebook * self.counts[:, None])
 
     def get_config(self) -> dict:
         """Return the arguments."""

@@ -20,8 +20,7 @@ from aezoo.adversarial import Adversarial, fake_loss, real_loss
 from aezoo.autoencoder import Autoencoder
 from aezoo.endpoints import Endpoint
 from aezoo.models.dense import dense_decoder, dense_encoder
-from aezoo.models.vae import Weight
-from aezoo.zoo_model import EVALUATION_SEED, Width
+from aezoo.zoo_model import EVALUATION_SEED, Weight, Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

@@ -27,8 +27,7 @@ from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.metrics import spread_within
 from aezoo.models.dense import dense_decoder
-from aezoo.models.vae import Weight
-from aezoo.zoo_model import EVALUATION_SEED, Width, ZooModel
+from aezoo.zoo_model import EVALUATION_SEED, Weight, Width, ZooModel
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

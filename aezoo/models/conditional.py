@@ -16,8 +16,8 @@ import keras
 
 from aezoo.conditional import Conditional, conditional_decoder, label_input, with_label
 from aezoo.models.dense import dense_decoder
-from aezoo.models.vae import VAE, Likelihood, Scale, Weight, output_activation, posterior_heads
-from aezoo.zoo_model import INPUT_BY_RANK, Width
+from aezoo.models.vae import VAE, Likelihood, Scale, output_activation, posterior_heads
+from aezoo.zoo_model import INPUT_BY_RANK, Weight, Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

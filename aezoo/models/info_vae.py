@@ -18,8 +18,8 @@ import keras
 from keras import ops
 
 from aezoo.models.conv import conv_decoder
-from aezoo.models.vae import VAE, Likelihood, Scale, Weight, conv_posterior, output_activation
-from aezoo.zoo_model import EVALUATION_SEED, Width
+from aezoo.models.vae import VAE, Likelihood, Scale, conv_posterior, output_activation
+from aezoo.zoo_model import EVALUATION_SEED, Weight, Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

@@ -15,13 +15,12 @@ from keras import ops
 
 from aezoo.errors import ZooError
 from aezoo.losses import gaussian_log_density
-from aezoo.models.dense import dense_decoder
-from aezoo.models.vae import VAE, Likelihood, Scale, dense_posterior, output_activation
+from aezoo.models.vae import DenseVAE, Likelihood, Scale
 from aezoo.zoo_model import Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
-class IWAE(VAE):
+class IWAE(DenseVAE):
     """A fully connected VAE whose training and evaluation draw several codes for each row.
 
     `reconstruction_loss` and `kl_loss` are logged as means over the draws; `loss` is the bound and
@@ -52,14 +51,7 @@ class IWAE(VAE):
         scale: Scale = 1.0,
         activation: str = "tanh",
     ):
-        output = output_activation(likelihood)
-        super().__init__(
-            encoder=dense_posterior(input_shape, hidden, latent_dim, activation),
-            decoder=dense_decoder(input_shape, hidden, latent_dim, activation, output),
-            likelihood=likelihood,
-            scale=scale,
-            kl_weight=1.0,
-        )
+        super().__init__(input_shape, hidden, latent_dim, likelihood, scale, 1.0, activation)
         self.samples = samples
         self._drawn = None  # of this forward pass: answers, and log q(z | x) - log p(z)
 

@@ -20,10 +20,9 @@ from pydantic import Field
 from aezoo.autoencoder import Autoencoder
 from aezoo.errors import ZooError
 from aezoo.layers.patches import PatchMask, PatchPositions, transformer
-from aezoo.zoo_model import EVALUATION_SEED, Width
+from aezoo.zoo_model import EVALUATION_SEED, Weight, Width
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]
-Weight = Annotated[float, Field(ge=0)]
 WHOLE_EVERY = 4  # training rows per row that is also seen whole
 
 

@@ -15,8 +15,7 @@ from keras import ops
 from aezoo.autoencoder import Autoencoder
 from aezoo.losses import SumOfSquares
 from aezoo.models.conv import conv_decoder, conv_encoder
-from aezoo.models.vae import Weight
-from aezoo.zoo_model import Width
+from aezoo.zoo_model import Weight, Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

@@ -24,9 +24,7 @@ from aezoo.errors import ZooError
 from aezoo.layers.lengths import TokenLength
 from aezoo.layers.preprocessing import Preprocessing
 from aezoo.layers.trees import GreedyTree
-from aezoo.zoo_model import Width, ZooModel
-
-Weight = Annotated[float, Field(ge=0)]
+from aezoo.zoo_model import Weight, Width, ZooModel
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

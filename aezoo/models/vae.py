@@ -24,11 +24,10 @@ from aezoo.likelihood import importance_nll
 from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_density
 from aezoo.models.conv import conv_decoder, conv_encoder
 from aezoo.models.dense import dense_decoder
-from aezoo.zoo_model import EVALUATION_SEED, Width
+from aezoo.zoo_model import EVALUATION_SEED, Weight, Width
 
 Likelihood = Literal["bernoulli", "gaussian"]
 Scale = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
 
 
 class VAE(Autoencoder):
@@ -111,7 +110,7 @@ class VAE(Autoencoder):
             `(N,)`, float64.
 
         Raises:
-            ZooError: If the model was compiled with a loss that is no likelihood.
+            ZooError: If rows have another shape or are not finite.
 
         Example:
             >>> model = DenseVAE(input_shape=(6,), hidden=(8,), latent_dim=2)

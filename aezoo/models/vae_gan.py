@@ -20,8 +20,8 @@ from keras import ops
 from aezoo.adversarial import Adversarial, fake_loss, real_loss
 from aezoo.losses import GaussianNLL
 from aezoo.models.conv import conv_decoder
-from aezoo.models.vae import VAE, Weight, conv_posterior
-from aezoo.zoo_model import EVALUATION_SEED, Width
+from aezoo.models.vae import VAE, conv_posterior
+from aezoo.zoo_model import EVALUATION_SEED, Weight, Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

@@ -15,9 +15,8 @@ from keras import ops
 
 from aezoo.endpoints import TensorSpec
 from aezoo.losses import gaussian_log_density
-from aezoo.models.dense import dense_decoder
-from aezoo.models.vae import VAE, Likelihood, Scale, Weight, dense_posterior, output_activation
-from aezoo.zoo_model import Width
+from aezoo.models.vae import DenseVAE, Likelihood, Scale
+from aezoo.zoo_model import Weight, Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -52,7 +51,7 @@ class PseudoRows(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
-class VampVAE(VAE):
+class VampVAE(DenseVAE):
     """A fully connected VAE with a VampPrior, any input shape.
 
     `generate` takes, beside the noise, which pseudo-row to start from: draw both for a draw from
@@ -85,14 +84,7 @@ class VampVAE(VAE):
         kl_weight: Weight = 1.0,
         activation: str = "relu",
     ):
-        output = output_activation(likelihood)
-        super().__init__(
-            encoder=dense_posterior(input_shape, hidden, latent_dim, activation),
-            decoder=dense_decoder(input_shape, hidden, latent_dim, activation, output),
-            likelihood=likelihood,
-            scale=scale,
-            kl_weight=kl_weight,
-        )
+        super().__init__(input_shape, hidden, latent_dim, likelihood, scale, kl_weight, activation)
         unit = likelihood == "bernoulli"
         self.pseudo_rows = PseudoRows(pseudo_rows, input_shape, unit, name="pseudo_rows")
 

@@ -16,8 +16,7 @@ from aezoo.autoencoder import Autoencoder
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.layers.vector_quantizer import VectorQuantizer, perplexity
 from aezoo.models.conv import conv_decoder, conv_encoder
-from aezoo.models.vae import Weight
-from aezoo.zoo_model import AXES_OF, INPUT_BY_RANK, Width
+from aezoo.zoo_model import AXES_OF, INPUT_BY_RANK, Weight, Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
