@@ -74,7 +74,8 @@ class Adversarial:
         return losses
 
     def _sum(self, losses: dict):
-        return sum(losses[name] for name in self.players)
+        # One reduction: of three additions TensorFlow chooses the order anew in every run.
+        return ops.sum(ops.stack([losses[name] for name in self.players]))
 
 
 def real_loss(logits):

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from aezoo.errors import ZooError
+from aezoo.export.compare import Cases
 
 NAMES = {
     "onnx": "ONNX Runtime",
@@ -40,8 +41,6 @@ _MODULES = {
 }
 
 RESTS = 60  # seconds; replay.py ends itself then
-
-Cases = dict[tuple[str, int], dict[str, np.ndarray]]  # (endpoint, batch) -> arrays by name
 
 
 def is_installed(kind: str) -> bool:

@@ -21,8 +21,8 @@ from aezoo.data import DataSet, load
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError, closest_match
 from aezoo.export import card, formats, manifest, onnx_graph, saved_model, variants
-from aezoo.export.asking import Cases, Process, is_installed, processes, write_cases
-from aezoo.export.compare import compare
+from aezoo.export.asking import Process, is_installed, processes, write_cases
+from aezoo.export.compare import Cases, largest_differences
 from aezoo.export.fusing import without_cudnn
 from aezoo.export.gates import MeasuringRows
 from aezoo.export.manifest import Comparison, Manifest, Probe, Undecided, Verification
@@ -308,35 +308,25 @@ def _compared(
     expected: Cases,
     runtimes: dict[str, Process],
 ) -> tuple[list[Comparison], list[Undecided]]:
-    largest: dict[tuple[str, str, str], float] = {}
+    largest: dict[tuple[str, str], dict[str, float]] = {}
     undecided = []
     for kind in ("onnx", "saved_model"):
-        process = runtimes[kind]
-        answers = process.wait()
-        for endpoint in endpoints:
-            for (name, batch), asked in questions.items():
-                if name != endpoint.name:
-                    continue
-                case = (name, batch)
-                seen = compare(
-                    endpoint.spec, asked, expected[case], answers.get(case, {}), process.name
-                )
-                for one in seen:
-                    key = (name, one.output, kind)
-                    largest[key] = max(largest.get(key, 0.0), one.largest)
-                    undecided += [
-                        Undecided(
-                            endpoint=name, output=one.output, runtime=kind, batch=batch, index=place
-                        )
-                        for place in one.undecided
-                    ]
+        answers = runtimes[kind].wait()
+        for e in endpoints:
+            largest[kind, e.name], places = largest_differences(
+                e.spec, questions, expected, answers, runtimes[kind].name
+            )
+            undecided += [
+                Undecided(endpoint=e.name, output=output, runtime=kind, batch=batch, index=place)
+                for output, batch, place in places
+            ]
     comparisons = [
         Comparison(
             endpoint=e.name,
             output=t.name,
             tolerance=manifest.tolerance_of(t),
-            onnx=largest[e.name, t.name, "onnx"],
-            saved_model=largest[e.name, t.name, "saved_model"],
+            onnx=largest["onnx", e.name][t.name],
+            saved_model=largest["saved_model", e.name][t.name],
         )
         for e in endpoints
         for t in e.spec.outputs

@@ -13,6 +13,8 @@ import numpy as np
 from aezoo.errors import ZooError
 from aezoo.specs import EndpointSpec, TensorSpec, tolerance
 
+Cases = dict[tuple[str, int], dict[str, np.ndarray]]  # (endpoint, batch) -> arrays by name
+
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
@@ -78,6 +80,35 @@ def compare(
             )
         differences.append(Difference(tensor.name, float(difference.max(initial=0)), undecided))
     return differences
+
+
+def largest_differences(
+    spec: EndpointSpec, asked: Cases, expected: Cases, answered: Cases, who: str
+) -> tuple[dict[str, float], list[tuple[str, int, tuple[int, ...]]]]:
+    """Compare all cases of one endpoint.
+
+    Args:
+        spec: The endpoint.
+        asked: Inputs by (endpoint, batch); those of other endpoints are passed over.
+        expected: What Keras answered.
+        answered: What the other runtime answered.
+        who: What to call it in an error.
+
+    Returns:
+        The largest difference of each output, and the output, batch and place of each decision that
+        differs and may.
+
+    Raises:
+        ZooError: As `compare`.
+    """
+    largest: dict[str, float] = {}
+    undecided = []
+    for case, inputs in asked.items():
+        if case[0] == spec.name:
+            for one in compare(spec, inputs, expected[case], answered.get(case, {}), who):
+                largest[one.output] = max(largest.get(one.output, 0.0), one.largest)
+                undecided += [(one.output, case[1], place) for place in one.undecided]
+    return largest, undecided
 
 
 def _require_declared_shape(

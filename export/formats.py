@@ -11,8 +11,8 @@ import keras
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.export import litert, openvino_ir
-from aezoo.export.asking import NAMES, Cases, Interrupted, is_installed, processes
-from aezoo.export.compare import compare
+from aezoo.export.asking import NAMES, Interrupted, is_installed, processes
+from aezoo.export.compare import Cases, largest_differences
 from aezoo.export.manifest import Format
 
 FORMATS = {"litert": litert, "openvino": openvino_ir}
@@ -62,7 +62,7 @@ def add(
             answers = together
             if answers is None:
                 answers = _asked(name, [endpoint.name], place, questions)
-            seen = _largest(endpoint, asked, expected, answers, NAMES[name])
+            seen = largest_differences(endpoint.spec, asked, expected, answers, NAMES[name])
         except Interrupted:
             raise
         except ZooError as error:
@@ -71,7 +71,7 @@ def add(
                 file.unlink()
         else:
             differences[endpoint.name] = seen[0]
-            undecided += seen[1]
+            undecided += len(seen[1])
     if not differences:
         raise ZooError(
             f"No endpoint can be exported as {name}.",
@@ -86,17 +86,3 @@ def _asked(kind: str, names: list[str], place: Path, questions: Path) -> Cases:
     with processes(kind) as (runtimes, scratch):
         runtimes[kind].start(place, names, questions, scratch / "answers.npz")
         return runtimes[kind].wait()
-
-
-def _largest(
-    endpoint: Endpoint, asked: Cases, expected: Cases, answers: Cases, who: str
-) -> tuple[dict[str, float], int]:
-    """Return the largest difference of each output, and how many decisions lie on their border."""
-    largest: dict[str, float] = {}
-    undecided = 0
-    for case, inputs in asked.items():
-        if case[0] == endpoint.name:
-            for one in compare(endpoint.spec, inputs, expected[case], answers.get(case, {}), who):
-                largest[one.output] = max(largest.get(one.output, 0.0), one.largest)
-                undecided += len(one.undecided)
-    return largest, undecided

@@ -2,17 +2,14 @@
 
 import dataclasses
 import functools
-import tempfile
 from importlib import resources
-from pathlib import Path
 
 import keras
 import numpy as np
 
-import aezoo
 from aezoo.data import DataSet
-from aezoo.data.rows import Rows
 from aezoo.errors import ZooError
+from aezoo.measures.beside import trained_beside
 from aezoo.measures.networks import small_classifier, unit
 from aezoo.zoo_model import seeded
 
@@ -158,7 +155,7 @@ def without_the_game(model, dataset: DataSet) -> dict[str, float]:
 
 def _beside(entry: str, name: str, settings: dict, model, dataset: DataSet) -> dict[str, float]:
     """Measure a model beside another entry that is trained on the same rows."""
-    other = _trained(entry, dataset.train, dataset.validation, tuple(settings.items()))
+    other = trained_beside(entry, dataset, settings)
     real = np.asarray(unit(dataset.test.array()))
     made, others = generated_pictures(model), generated_pictures(other)
     distance, other_distance = fid(made, real), fid(others, real)
@@ -170,11 +167,3 @@ def _beside(entry: str, name: str, settings: dict, model, dataset: DataSet) -> d
         f"gradient energy of {name}": gradient_energy(others),
         "gradient energy of real rows": gradient_energy(real),
     }
-
-
-@functools.lru_cache(maxsize=1)  # the untrained network is measured beside the same one
-def _trained(entry: str, train: Rows, validation: Rows | None, settings: tuple) -> keras.Model:
-    dataset = DataSet("the same rows", "image", train, validation)
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        return aezoo.train(entry, dataset, out=out, verbose=False, **dict(settings)).model

@@ -67,16 +67,19 @@ def sparse_code_on_test_rows(model, dataset) -> dict[str, float]:
 
 def pca_32(dataset) -> dict[str, float]:
     """Return the figures of `cross_entropy_on_test_rows` for 32 principal components."""
-    return _pca(dataset, 32)
+    return pca(dataset, 32)
 
 
 def pca_128(dataset) -> dict[str, float]:
     """Return the figures of `cross_entropy_on_test_rows` for 128 principal components."""
-    return _pca(dataset, 128)
+    return pca(dataset, 128)
 
 
-def _pca(dataset, components: int) -> dict[str, float]:
-    """Fit on training rows, answer test rows; negative and too bright values are clipped."""
+def pca(dataset, components: int) -> dict[str, float]:
+    """Return the figures of `test_cross_entropy` for so many principal components.
+
+    They are fitted on training rows; negative and too bright values are clipped.
+    """
     from sklearn.decomposition import PCA
 
     rows = dataset.train.array()

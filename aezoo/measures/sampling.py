@@ -6,15 +6,11 @@
 that of `aezoo.measures.generation`; real pictures are test rows.
 """
 
-import functools
-import tempfile
-from pathlib import Path
-
 import numpy as np
 
 from aezoo import samplers
+from aezoo.measures.beside import trained_beside
 from aezoo.measures.generation import GENERATED, SEED, fid, generated_pictures
-from aezoo.training import train
 
 _CODES = 20_000  # of training rows, that samplers are fitted to
 
@@ -51,32 +47,13 @@ def _decoded(model, name: str, codes: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _ratio(model, data, pictures: dict[str, np.ndarray]) -> dict[str, float]:
-    """Return the ratio of the first, the FID of each, that of the VAE, and of test rows' halves."""
+    """Return the ratio of the first, the FID of each, and that of the VAE."""
     real = np.asarray(model.preprocessing.apply(data.test.array()))
     distances = {name: fid(made, real) for name, made in pictures.items()}
     recipe = model.entry.train
-    beside = _of_conv_vae(
-        data.origin,
-        tuple(model.arguments["filters"]),
-        (recipe.epochs, recipe.batch_size, recipe.seed),
-    )
+    settings = {name: getattr(recipe, name) for name in ("epochs", "batch_size", "seed")}
+    settings["filters"] = tuple(model.arguments["filters"])
+    other = trained_beside("conv_vae", data, settings)
+    beside = fid(generated_pictures(other, GENERATED), real)
     first = next(iter(distances.values()))
     return {"ratio": first / beside, **distances, "conv_vae": beside}
-
-
-@functools.lru_cache(maxsize=1)  # a model and its untrained self are measured one after another
-def _of_conv_vae(source: str, filters: tuple[int, ...], recipe: tuple[int, int, int]) -> float:
-    epochs, batch_size, seed = recipe
-    with tempfile.TemporaryDirectory() as scratch:
-        run = train(
-            "conv_vae",
-            source,
-            out=Path(scratch) / "run",
-            verbose=False,
-            filters=filters,
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
-        )
-    real = np.asarray(run.model.preprocessing.apply(run.data.test.array()))
-    return fid(generated_pictures(run.model, GENERATED), real)
