@@ -31,7 +31,8 @@ def plan_epoch(rows: int, batch_size: int, per_execution: int | None = None) -> 
     Args:
         rows: Training rows, at least 1.
         batch_size: Wanted; capped at `rows`.
-        per_execution: Steps per call; None chooses up to 16.
+        per_execution: Steps per call; None chooses up to 16, and 1 for an epoch that is no longer
+            than that: tracing the loop over steps would take longer than it saves.
 
     Example:
         >>> plan_epoch(60_000, 128)
@@ -39,7 +40,9 @@ def plan_epoch(rows: int, batch_size: int, per_execution: int | None = None) -> 
     """
     size = min(batch_size, rows)
     candidates = {rows // size, -(-rows // size)}
-    limit = MAX_STEPS_PER_EXECUTION if per_execution is None else per_execution
+    limit = per_execution
+    if limit is None:
+        limit = MAX_STEPS_PER_EXECUTION if max(candidates) > MAX_STEPS_PER_EXECUTION else 1
     best, steps = max(
         (max(d for d in range(1, limit + 1) if steps % d == 0), steps) for steps in candidates
     )

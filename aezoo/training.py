@@ -427,8 +427,9 @@ def _finish(model, entry: Entry, dataset, out: Path, history: list[dict]) -> Run
     """Measure the weights that are kept, write model, metrics and figures."""
     from aezoo import figures
 
-    model.steps_per_execution = 1
-    model.make_test_function(force=True)
+    if model.steps_per_execution != 1:
+        model.steps_per_execution = 1
+        model.make_test_function(force=True)
     metrics = {}
     for role in ("validation", "test"):
         rows = getattr(dataset, role)
