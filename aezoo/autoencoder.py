@@ -111,9 +111,13 @@ class Autoencoder(ZooModel):
         squared = ops.square(ops.cast(x, "float32") - ops.cast(reconstruction, "float32"))
         return squared if squared.ndim == 2 else ops.mean(squared, axis=-1)
 
+    def scored(self, x):
+        """Return the rows that `scores` compares the reconstruction with, (B, *input_shape)."""
+        return self.target_of(x)
+
     def scores(self, x):
         """Return `score` (B, 1), the mean of `error_map`, and the map, in model units."""
-        error_map = self.error_map(self.target_of(x), self(x, training=False))
+        error_map = self.error_map(self.scored(x), self(x, training=False))
         flat = ops.reshape(error_map, (-1, int(np.prod(error_map.shape[1:]))))
         return {"score": ops.mean(flat, axis=-1, keepdims=True), "error_map": error_map}
 

@@ -44,6 +44,7 @@ class DataSection(Section):
     channels: Literal[1, 3] | None = None
     binarize: float | None = pydantic.Field(default=None, gt=0, lt=1)
     draw: tuple[Role, ...] = ()
+    labelled: int | None = pydantic.Field(default=None, ge=1)  # training rows that keep a label
     scaling: Literal["auto", "identity", "unit", "standardize", "minmax"] = "auto"
     train_classes: tuple[int | str, ...] | None = None
     validation: float | Literal["test"] = 0.1

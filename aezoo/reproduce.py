@@ -140,7 +140,8 @@ def _measured(
     measure = _function(entry.reference.measure)
     with tempfile.TemporaryDirectory(prefix="aezoo-") as scratch:
         began = time.perf_counter()
-        seeded = override(entry, {"train.seed": seed})
+        drawn = {"data.split_seed": seed} if entry.data.labelled else {}  # other labels, too
+        seeded = override(entry, {"train.seed": seed} | drawn)
         run = train(seeded, out=Path(scratch) / "run", verbose=False)
         values = measure(run.model, run.data)
         seconds = round(time.perf_counter() - began)

@@ -14,6 +14,8 @@ from aezoo.errors import ZooError, closest_match
 RELATIVE_TOLERANCE = 1e-5  # |a - b| <= this * (unit scale + |b|)
 CHUNK = 512  # rows computed at once; larger chunks gain nothing on a CPU and cost memory
 
+UNLABELLED = -1  # in place of a class that nobody has told
+
 
 @dataclasses.dataclass(frozen=True)
 class PictureRule:

@@ -20,7 +20,9 @@ from aezoo.data.rows import (
 from aezoo.data.source import Part, Source
 from aezoo.data.splits import missing_fractions, split
 from aezoo.errors import ZooError, closest_match
-from aezoo.specs import PictureRule
+from aezoo.specs import UNLABELLED, PictureRule
+
+_REPEATED = 16  # one row in so many is one of the few that have a label
 
 
 @dataclasses.dataclass
@@ -119,6 +121,8 @@ def assemble(source: Source, section: DataSection, memory_limit: int = MEMORY_LI
             "they choose are not those of unseen rows."
         )
     _refuse_too_few(parts["train"], source)
+    if section.labelled is not None:
+        parts["train"] = _few_labels(parts["train"], source, section, notes)
     rows = {role: _rows(role, part, memory_limit) for role, part in parts.items() if len(part.x)}
     for role in section.draw:
         if role in rows:
@@ -202,6 +206,45 @@ def _of_train_classes(part: Part, source: Source, section: DataSection) -> Part:
                 do=f"Classes: {', '.join(named[:20])}{', ...' if len(named) > 20 else ''}.",
             )
     return part.pick(np.flatnonzero(np.isin(part.labels, wanted)))
+
+
+def _few_labels(train: Part, source: Source, section: DataSection, notes: list[str]) -> Part:
+    """Keep so many labels, as many of each class, and repeat their rows; the others are -1.
+
+    The repeats are a sixteenth of all rows, so that nearly every batch has some that tell a class.
+    """
+    count = section.labelled
+    if train.labels is None:
+        raise ZooError(
+            "data.labelled is set, but the rows have no labels.",
+            received=source.origin,
+            do="Leave labelled out, or give labels.",
+        )
+    classes = np.unique(train.labels)
+    if not len(classes) <= count <= len(train.labels):
+        raise ZooError(
+            "data.labelled is no possible number of labels.",
+            received=count,
+            do=f"Give from {len(classes)}, one per class, to {len(train.labels)}, all rows.",
+        )
+    rng = np.random.default_rng((section.split_seed, count))
+    queues = [rng.permutation(np.flatnonzero(train.labels == label)) for label in classes]
+    in_turn = [  # one of each class, then another of each
+        queue[turn]
+        for turn in range(max(map(len, queues)))
+        for queue in queues
+        if turn < len(queue)
+    ]
+    known = np.sort(in_turn[:count])
+    more = max(0, len(train.labels) // _REPEATED - count)
+    positions = np.concatenate([np.arange(len(train.labels)), np.resize(known, more)])
+    told = np.full_like(train.labels, UNLABELLED, dtype=np.int64)
+    told[known] = train.labels[known]
+    notes.append(
+        f"{count} of {len(told)} training rows keep their label, drawn with seed "
+        f"{section.split_seed}; they are repeated to be {count + more} rows."
+    )
+    return dataclasses.replace(train, labels=told).pick(positions)
 
 
 def _rows(role: str, part: Part, memory_limit: int) -> Rows:

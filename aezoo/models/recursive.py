@@ -19,7 +19,8 @@ import numpy as np
 from keras import ops
 from pydantic import Field
 
-from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
+from aezoo.classifier import Classifier
+from aezoo.endpoints import Endpoint, TensorSpec
 from aezoo.errors import ZooError
 from aezoo.layers.lengths import TokenLength
 from aezoo.layers.preprocessing import Preprocessing
@@ -28,7 +29,7 @@ from aezoo.zoo_model import Weight, Width, ZooModel
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
-class RecursiveAE(ZooModel):
+class RecursiveAE(Classifier, ZooModel):
     """Merge the words of a sentence into one vector, and tell its class.
 
     Rows are ids of words, int32 `(T,)`, padded on the right with 0. Targets are classes `(B,)`,
@@ -54,7 +55,6 @@ class RecursiveAE(ZooModel):
 
     modalities = ("tokens",)
     main_term = "classification_loss"
-    learns_labels = True
 
     def __init__(
         self,
@@ -112,34 +112,6 @@ class RecursiveAE(ZooModel):
                     do="Build with a larger vocabulary, or number rare words 1.",
                 )
 
-    def target_of(self, x):
-        """Raise: a sentence does not say its class.
-
-        Raises:
-            ZooError: Always.
-        """
-        raise ZooError(
-            f"{self.name} needs a target: a class for each sentence.",
-            do=f"Call fit(x, y) with whole numbers from 0 to {self.classes - 1}, shape (rows,).",
-        )
-
-    def check_targets(self, x, y, name: str) -> None:
-        """Refuse missing classes and numbers that are none; batches and tensors pass."""
-        if y is None and isinstance(x, np.ndarray):
-            self.target_of(x)
-        if isinstance(y, np.ndarray) and y.size:
-            whole = y.ndim == 1 and y.dtype.kind in "iu"
-            if not whole or y.min() < 0 or y.max() >= self.classes:
-                raise ZooError(
-                    f"{name} holds classes that {self.name} does not know.",
-                    received=f"{y.dtype} {y.shape} from {y.min():g} to {y.max():g}",
-                    do=f"Give whole numbers from 0 to {self.classes - 1}, shape (rows,).",
-                )
-
-    def example_targets(self, x) -> np.ndarray:
-        """Return classes drawn with a fixed seed, one for each row of `x`."""
-        return np.random.default_rng(0).integers(0, self.classes, len(x), dtype="int32")
-
     # ---- forward ----
 
     def pair(self, x, y, training: bool):
@@ -190,31 +162,7 @@ class RecursiveAE(ZooModel):
 
     def make_endpoints(self) -> list[Endpoint]:
         """Return `classify` and `encode`."""
-        return [self._classify_endpoint(), *super().make_endpoints()]
-
-    def _classify_endpoint(self) -> Endpoint:
-        probabilities = TensorSpec(
-            "probabilities", (self.classes,), axes=("class",), low=0.0, high=1.0
-        )
-        label = TensorSpec(
-            "label",
-            (1,),
-            "int32",
-            ("label",),
-            0.0,
-            self.classes - 1.0,
-            description="The most probable class.",
-        )
-
-        def classify(inputs):
-            p = self(self.rows_of(inputs), training=False)
-            likeliest = ops.top_k(p, 1)[1]  # an argmax of floats does not convert to ONNX
-            return {"probabilities": p, "label": ops.cast(likeliest, "int32")}
-
-        spec = EndpointSpec(
-            "classify", self.row_specs(), (probabilities, label), "The class of a sentence."
-        )
-        return Endpoint(spec, classify)
+        return [self.classify_endpoint(), *super().make_endpoints()]
 
 
 def tree_encoder(input_shape, vocabulary, width, dropout):
