@@ -142,7 +142,7 @@ def _measured(
         began = time.perf_counter()
         drawn = {"data.split_seed": seed} if entry.data.labelled else {}  # other labels, too
         seeded = override(entry, {"train.seed": seed} | drawn)
-        run = train(seeded, out=Path(scratch) / "run", verbose=False)
+        run = train(seeded, out=Path(scratch) / "run", figures=False, verbose=False)
         values = measure(run.model, run.data)
         seconds = round(time.perf_counter() - began)
         yield _row(f"seed {seed}", values, recipe, run.best["epoch"], seconds)

@@ -78,6 +78,7 @@ def train(
     resume: str | Path | None = None,
     model: keras.Model | None = None,
     callbacks: tuple = (),
+    figures: bool = True,
     verbose: bool = True,
     **overrides: Any,
 ) -> Run:
@@ -91,6 +92,7 @@ def train(
         resume: A run folder to go on with, exactly where its last whole epoch ended.
         model: Fine-tune this model instead of building a new one; its preprocessing is kept.
         callbacks: Further Keras callbacks.
+        figures: Whether to draw the pictures of the run folder, which takes a second or two.
         verbose: Whether to show notes and progress.
         **overrides: Of the recipe, the data or the builder: `epochs=5`, `latent_dim=8`.
 
@@ -140,7 +142,7 @@ def train(
         model = _prepare_model(resolved, dataset, model, out if resume else None)
         for note in dataset.notes:
             console.print(note, style="dim", highlight=False, soft_wrap=True)
-        run = _fit(model, resolved, dataset, out, state, callbacks, console)
+        run = _fit(model, resolved, dataset, out, state, callbacks, figures, console)
     if resolved.train.keep == "best" and (message := overfitting(run.history)):
         warnings.warn(message, ZooWarning, stacklevel=2)
     return run
@@ -265,7 +267,7 @@ def _sample(rows) -> np.ndarray:
     return rows.take(np.linspace(0, len(rows) - 1, min(count, len(rows)), dtype=int)).array()
 
 
-def _fit(model, entry, dataset, out, state, callbacks, console) -> Run:
+def _fit(model, entry, dataset, out, state, callbacks, figures, console) -> Run:
     recipe = entry.train
     (out / storage.METRICS_FILE).unlink(missing_ok=True)  # of weights that are about to change
     plan = plan_epoch(len(dataset.train), recipe.batch_size, _steps_per_call(model, recipe))
@@ -309,7 +311,10 @@ def _fit(model, entry, dataset, out, state, callbacks, console) -> Run:
         bar.close()
     if len(history) < recipe.epochs:
         console.print(f"Stopped early: {recipe.patience} epochs without improvement.")
-    return _finish(model, entry, dataset, out, history)
+    run = _finish(model, entry, dataset, out, history)
+    if figures:
+        _draw(run)
+    return run
 
 
 def _batches(model, recipe: TrainSection, dataset, plan, first_epoch: int) -> tf.data.Dataset:
@@ -424,9 +429,7 @@ def _write_start(model, entry: Entry, dataset, out: Path) -> None:
 
 
 def _finish(model, entry: Entry, dataset, out: Path, history: list[dict]) -> Run:
-    """Measure the weights that are kept, write model, metrics and figures."""
-    from aezoo import figures
-
+    """Measure the weights that are kept, write model and metrics."""
     if model.steps_per_execution != 1:
         model.steps_per_execution = 1
         model.make_test_function(force=True)
@@ -442,7 +445,13 @@ def _finish(model, entry: Entry, dataset, out: Path, history: list[dict]) -> Run
     storage.save(model, out / "model.keras")
     write_text(out / "config.yaml", entry.to_yaml())
     write_text(out / storage.METRICS_FILE, json.dumps(metrics, indent=1))
-    figures.loss_curves(history, out / "figures" / "loss.png")
-    shown = dataset.test or dataset.validation or dataset.train
-    figures.of_model(model, shown, out / "figures", dataset.class_names)
     return Run(model, out, history, dataset, metrics, _monitor(entry.train, dataset))
+
+
+def _draw(run: Run) -> None:
+    from aezoo import figures
+
+    folder = run.directory / "figures"
+    figures.loss_curves(run.history, folder / "loss.png")
+    shown = run.data.test or run.data.validation or run.data.train
+    figures.of_model(run.model, shown, folder, run.data.class_names)

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from long_epoch import long_epoch
 
 import aezoo
-from aezoo.measures.generation import noise_for, without_the_game
+from aezoo.measures.generation import noise_for
 from aezoo.models.aae import AdversarialAE
-from aezoo.registry import find
 from aezoo.zoo_model import seeded
 
 TINY = {"input_shape": (8,), "hidden": (16,), "latent_dim": 2, "discriminator_hidden": (16,)}
@@ -78,7 +78,7 @@ def test_the_game_makes_codes_like_draws_from_the_prior(rows):
             model = AdversarialAE(**TINY | {"adversarial_weight": weight})
         model.compile(optimizer=keras.optimizers.Adam(0.003), loss="mse")
         keras.utils.set_random_seed(0)  # the order of rows
-        model.fit(scaled, epochs=60, batch_size=64, verbose=0)
+        model.fit(long_epoch(scaled, 60), batch_size=64, shuffle=False, verbose=0)
         assert model.evaluate(scaled, verbose=0, return_dict=True)["reconstruction_loss"] < 0.3
         return model.endpoint("encode")(features=scaled)["latent"]
 
@@ -114,20 +114,12 @@ def test_fit_takes_pairs_and_the_discriminator_never_sees_rows(model, rows):
 
 def test_two_and_two_epochs_give_the_bits_of_four(rows, tmp_path):
     recipe = {k: v for k, v in TINY.items() if k != "input_shape"}
-    recipe |= {"batch_size": 32, "verbose": False}
+    recipe |= {"batch_size": 32, "verbose": False, "figures": False}
     whole = aezoo.train("aae", rows, out=tmp_path / "whole", epochs=4, **recipe)
     aezoo.train("aae", rows, out=tmp_path / "parts", epochs=2, **recipe)
-    resumed = aezoo.train(resume=tmp_path / "parts", data=rows, epochs=4, verbose=False)
+    resumed = aezoo.train(
+        resume=tmp_path / "parts", data=rows, epochs=4, figures=False, verbose=False
+    )
     assert resumed.history == whole.history
     for one, two in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
-
-
-def test_the_measure_works_on_the_quick_recipe(tmp_path):
-    run = aezoo.train("aae", out=tmp_path / "run", verbose=False, **find("aae").reference.quick)
-    measured = without_the_game(run.model, run.data)
-    name = "FID relative to the same without the game"
-    assert next(iter(measured)) == name
-    ratio = measured["FID"] / measured["FID of the same without the game"]
-    assert measured[name] == pytest.approx(ratio)
-    assert ratio > 0

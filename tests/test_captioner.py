@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from long_epoch import long_epoch
 
 import aezoo
 from aezoo.data import load, moving
@@ -171,7 +172,7 @@ def test_it_learns_to_tell_which_way_a_dot_goes():
         model = VideoCaptioner(**TINY | {"input_shape": (4, 7, 7, 1), "caption_length": 3})
     model.compile(keras.optimizers.Adam(0.02), model.default_loss)
     keras.utils.set_random_seed(0)
-    model.fit(x[:96], y[:96], epochs=60, batch_size=48, verbose=0)
+    model.fit(*long_epoch((x[:96], y[:96]), 60), batch_size=48, shuffle=False, verbose=0)
     written = model.endpoint("caption")(video=x[96:])["tokens"]
     assert (written == y[96:]).all(axis=1).mean() > 0.9  # the same frames, in another order
 
@@ -200,7 +201,9 @@ def test_exact_match_counts_whole_captions():
 
 def test_train_takes_films_and_their_captions(tmp_path):
     small = {"filters": (4,), "units": 8, "latent_dim": 8, "batch_size": 420}
-    run = aezoo.train("video_captioner", out=tmp_path / "run", epochs=1, verbose=False, **small)
+    run = aezoo.train(
+        "video_captioner", out=tmp_path / "run", epochs=1, figures=False, verbose=False, **small
+    )
     assert run.model.preprocessing.dtype == "uint8" and run.model.preprocessing.scale == (255.0,)
     assert set(run.metrics["test"]) == {"loss", "caption_loss", "accuracy"}
     assert run.history[0]["val_loss"] < np.log(24)  # better than a guess

@@ -4,15 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from long_epoch import long_epoch
 
 import aezoo
 from aezoo import figures
 from aezoo.errors import ZooError
 from aezoo.export import export_bundle
-from aezoo.measures.conditional import label_reading
 from aezoo.measures.generation import noise_for
 from aezoo.metrics import spread_within
-from aezoo.registry import find
 
 TINY = {"input_shape": (4, 4, 1), "classes": 3, "hidden": (32,), "latent_dim": 4, "label_dim": 3}
 TINY |= {"discriminator_hidden": (32,), "gradient_weight": 0.5}
@@ -103,7 +102,8 @@ def test_a_step_moves_each_network_down_its_own_loss(model, rows):
 
 def test_it_learns_to_draw_the_class_that_it_is_asked_for_and_varies(model, rows):
     model.compile(optimizer=keras.optimizers.RMSprop(0.002), steps_per_execution=4)
-    history = model.fit(rows, epochs=80, batch_size=60, verbose=0).history
+    often = long_epoch(rows, 80)
+    history = model.fit(often, batch_size=60, shuffle=False, verbose=0).history
     assert set(history) == set(model.loss_terms)
     assert history["diversity"][-1] > 0.3
     noise = noise_for(model, 50, seed=1)
@@ -153,10 +153,12 @@ def test_predict_takes_noise_or_draws_it_alike_each_time(model, rows):
 def test_two_and_two_epochs_give_the_bits_of_four(rows, tmp_path):
     data = (rows["image"], rows["label"])
     recipe = {k: v for k, v in TINY.items() if k != "input_shape"}
-    recipe |= {"batch_size": 32, "verbose": False}
+    recipe |= {"batch_size": 32, "verbose": False, "figures": False}
     whole = aezoo.train("cgan", data, out=tmp_path / "whole", epochs=4, **recipe)
     aezoo.train("cgan", data, out=tmp_path / "parts", epochs=2, **recipe)
-    resumed = aezoo.train(resume=tmp_path / "parts", data=data, epochs=4, verbose=False)
+    resumed = aezoo.train(
+        resume=tmp_path / "parts", data=data, epochs=4, figures=False, verbose=False
+    )
     assert resumed.history == whole.history
     for one, two in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
@@ -183,18 +185,10 @@ def test_errors_say_what_to_do(model, rows, action, message):
     assert len(str(error.value).splitlines()) <= 3
 
 
-def test_the_measure_works_on_the_quick_recipe_and_calls_an_untrained_generator_blind(tmp_path):
-    run = aezoo.train("cgan", out=tmp_path / "run", verbose=False, **find("cgan").reference.quick)
-    measured = label_reading(run.model, run.data)
-    untrained = label_reading(aezoo.build("cgan", seed=0, **run.model.arguments), run.data)
-    assert untrained["read as asked"] == pytest.approx(0.1, abs=0.06)
-    assert measured["read as asked"] > 0.25
-
-
 def test_variants_of_a_generator_are_measured_and_every_format_runs_it(rows, tmp_path):
     data = (rows["image"], rows["label"])
     recipe = {k: v for k, v in TINY.items() if k != "input_shape"} | {"epochs": 1}
-    run = aezoo.train("cgan", data, out=tmp_path / "run", verbose=False, **recipe)
+    run = aezoo.train("cgan", data, out=tmp_path / "run", figures=False, verbose=False, **recipe)
     also = ("litert", "openvino", "fp16")
     bundle = export_bundle(run.model, tmp_path / "bundle", also=also, data=run.data)
     assert [spec.name for spec in bundle.endpoints] == ["generate"]

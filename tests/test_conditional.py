@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from long_epoch import long_epoch
 
 import aezoo
 from aezoo import figures
 from aezoo.calibration import scores
+from aezoo.data import load
 from aezoo.data.rows import CalibrationRows, TestRows
 from aezoo.errors import ZooError
 from aezoo.export import Bundle, export_bundle, predict_file, score_file
@@ -14,7 +16,6 @@ from aezoo.measures.conditional import label_reading
 from aezoo.measures.generation import noise_for
 from aezoo.models.conditional import ConditionalVAE
 from aezoo.models.vae import EVALUATION_SEED
-from aezoo.registry import find
 from aezoo.zoo_model import seeded
 
 TINY = {"input_shape": (4, 4, 1), "classes": 3, "hidden": (16,), "latent_dim": 2, "label_dim": 3}
@@ -57,7 +58,7 @@ def test_evaluate_gives_the_conditional_elbo_that_numpy_gives(rng):
 
 def test_the_generated_row_is_that_of_the_label(model, rows):
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss=model.default_loss)
-    model.fit(rows, epochs=60, batch_size=60, verbose=0)
+    model.fit(long_epoch(rows, 60), batch_size=60, shuffle=False, verbose=0)
     noise = noise_for(model, 50, seed=1)
     for label in range(3):
         made = model.endpoint("generate")(noise=noise, label=np.full((50, 1), label))["image"]
@@ -94,10 +95,14 @@ def test_adapt_scales_the_rows_and_keeps_the_labels(model, rows):
 def test_train_takes_the_labels_of_the_data_and_resumes_bit_for_bit(rows, tmp_path):
     data = (rows["image"], rows["label"])
     recipe = {k: v for k, v in TINY.items() if k != "input_shape"} | {"batch_size": 32}
-    recipe |= {"schedule": "constant", "verbose": False}  # a cosine has its end in sight
+    recipe |= {
+        "schedule": "constant",
+        "verbose": False,
+        "figures": False,
+    }  # a cosine has its end in sight
     whole = aezoo.train("cvae", data, out=tmp_path / "a", epochs=2, **recipe)
     aezoo.train("cvae", data, out=tmp_path / "b", epochs=1, **recipe)
-    resumed = aezoo.train(resume=tmp_path / "b", data=data, epochs=2, verbose=False)
+    resumed = aezoo.train(resume=tmp_path / "b", data=data, epochs=2, figures=False, verbose=False)
     assert resumed.history == whole.history
     for one, two in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
@@ -151,26 +156,17 @@ def test_errors_say_what_to_do(model, rows, action, message):
 
 
 def test_training_on_rows_without_labels_or_with_too_many_says_so(rows, tmp_path):
-    recipe = {"hidden": (4,), "out": tmp_path / "run", "verbose": False}
+    recipe = {"hidden": (4,), "out": tmp_path / "run", "verbose": False, "figures": False}
     with pytest.raises(ZooError, match="needs the label of each row, and the train rows have none"):
         aezoo.train("cvae", rows["image"], **recipe)
     with pytest.raises(ZooError, match="from 0 to 1, or build with another number of classes"):
         aezoo.train("cvae", (rows["image"], rows["label"]), classes=2, **recipe)
 
 
-def test_the_measure_reads_copies_of_real_rows_as_their_labels_and_noise_as_chance(tmp_path):
-    quick = find("cvae").reference.quick
-    run = aezoo.train("cvae", out=tmp_path / "run", verbose=False, **quick)
-    measured = label_reading(run.model, run.data)
-    assert next(iter(measured)) == "read as asked"
-    untrained = label_reading(aezoo.build("cvae", seed=0, **run.model.arguments), run.data)
-    assert untrained["read as asked"] == pytest.approx(0.1, abs=0.06)
-    assert measured["read as asked"] > 0.5
-    assert measured["worst label"] <= measured["read as asked"]
-    assert measured["accuracy of the reader"] == untrained["accuracy of the reader"] > 0.7
+def test_labels_are_read_from_what_is_generated_of_a_label():
     plain = aezoo.build("vae", input_shape=(28, 28, 1), hidden=(4,))
     with pytest.raises(ZooError, match="noise and a label"):
-        label_reading(plain, run.data)
+        label_reading(plain, load("sample"))
 
 
 def test_a_bundle_generates_what_it_is_asked_for_and_files_of_rows_alone_are_refused(

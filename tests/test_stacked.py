@@ -5,6 +5,7 @@ import csv
 import keras
 import numpy as np
 import pytest
+from long_epoch import long_epoch
 
 import aezoo
 from aezoo.data import load
@@ -81,13 +82,13 @@ def test_the_second_layer_learns_the_codes_of_the_first(rows):
 
 def test_pretraining_gives_a_deep_network_a_better_start(rows):
     plain, pretrained = tiny(), tiny()
-    history = pretrained.pretrain(rows, epochs=30, batch_size=50)
+    history = pretrained.pretrain(long_epoch(rows, 15), epochs=2, batch_size=50)
     losses = {layer: [r["loss"] for r in history if r["layer"] == layer] for layer in (1, 2)}
     assert all(values[-1] < values[0] for values in losses.values())
     error = {}
     for name, model in (("plain", plain), ("pretrained", pretrained)):
         keras.utils.set_random_seed(0)
-        model.fit(rows, batch_size=50, epochs=5, verbose=0)
+        model.fit(long_epoch(rows, 5), batch_size=50, shuffle=False, verbose=0)
         error[name] = model.evaluate(rows, verbose=0, return_dict=True)["loss"]
     assert error["pretrained"] < error["plain"] - 0.01
 
@@ -95,14 +96,20 @@ def test_pretraining_gives_a_deep_network_a_better_start(rows):
 def test_each_layer_corrupts_what_it_sees(rows):
     """All is masked, so that nothing but the mean of each value can be learned."""
     model = tiny(level=1.0, widths=(10,))
-    history = model.pretrain(rows, epochs=150, batch_size=200)
+    history = model.pretrain(long_epoch(rows, 15), epochs=10, batch_size=200)
     mean = rows.mean(axis=0, dtype="float64")
     entropy = -(mean * np.log(mean) + (1 - mean) * np.log(1 - mean)).mean()
     assert history[-1]["loss"] == pytest.approx(entropy, abs=0.002)
 
 
 def test_training_pretrains_once_and_resumes_to_the_same_bits(rows, tmp_path):
-    recipe = {"widths": (5, 3), "pretrain_epochs": 2, "batch_size": 50, "verbose": False}
+    recipe = {
+        "widths": (5, 3),
+        "pretrain_epochs": 2,
+        "batch_size": 50,
+        "verbose": False,
+        "figures": False,
+    }
     whole = aezoo.train("stacked_ae", rows, out=tmp_path / "whole", epochs=4, **recipe)
     with (tmp_path / "whole" / "pretraining.csv").open() as file:
         written = list(csv.DictReader(file))
@@ -115,7 +122,9 @@ def test_training_pretrains_once_and_resumes_to_the_same_bits(rows, tmp_path):
     aezoo.train("stacked_ae", rows, out=tmp_path / "halves", epochs=2, **recipe)
     kept = (tmp_path / "halves" / "pretraining.csv").read_bytes()
     assert kept == (tmp_path / "whole" / "pretraining.csv").read_bytes()
-    halves = aezoo.train(data=rows, resume=tmp_path / "halves", epochs=4, verbose=False)
+    halves = aezoo.train(
+        data=rows, resume=tmp_path / "halves", epochs=4, figures=False, verbose=False
+    )
     assert (tmp_path / "halves" / "pretraining.csv").read_bytes() == kept
     assert halves.history == whole.history
     for one, two in zip(halves.model.get_weights(), whole.model.get_weights(), strict=True):
@@ -124,14 +133,23 @@ def test_training_pretrains_once_and_resumes_to_the_same_bits(rows, tmp_path):
 
 def test_fine_tuning_a_trained_model_does_not_pretrain_it_again(rows, tmp_path):
     model = tiny(widths=(5, 3))
-    run = aezoo.train(model=model, data=rows, out=tmp_path / "run", epochs=1, verbose=False)
+    run = aezoo.train(
+        model=model, data=rows, out=tmp_path / "run", epochs=1, figures=False, verbose=False
+    )
     assert run.model.entry.train.pretrain_epochs == 0
     assert not (tmp_path / "run" / "pretraining.csv").exists()
 
 
 def test_a_model_without_pretraining_says_so_and_leaves_no_run(rows, tmp_path):
     with pytest.raises(ZooError, match="vallina_ae has no pretraining"):
-        aezoo.train("vallina_ae", rows, out=tmp_path / "run", pretrain_epochs=2, verbose=False)
+        aezoo.train(
+            "vallina_ae",
+            rows,
+            out=tmp_path / "run",
+            pretrain_epochs=2,
+            figures=False,
+            verbose=False,
+        )
     assert list((tmp_path / "run").iterdir()) == []
 
 

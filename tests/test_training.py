@@ -36,13 +36,14 @@ def rows(rng):
 
 
 def train(rows, out, **overrides):
-    recipe = {"epochs": 4, "batch_size": 32, "learning_rate": 1e-2} | SMALL | overrides
+    recipe = {"epochs": 4, "batch_size": 32, "learning_rate": 1e-2} | SMALL
+    recipe |= {"figures": False, "verbose": False} | overrides
     recipe.pop("input_shape")
-    return aezoo.train("vallina_ae", rows, out=out, verbose=False, **recipe)
+    return aezoo.train("vallina_ae", rows, out=out, **recipe)
 
 
 def test_training_lowers_the_loss_and_writes_the_run(rows, tmp_path):
-    run = train(rows, tmp_path / "run", epochs=8)
+    run = train(rows, tmp_path / "run", epochs=8, figures=True)
     losses = [row["val_loss"] for row in run.history]
     assert losses[-1] < 0.7 * losses[0]
     with (tmp_path / "run" / "history.csv").open() as file:
@@ -57,6 +58,7 @@ def test_training_lowers_the_loss_and_writes_the_run(rows, tmp_path):
 
 def test_the_best_weights_are_kept_and_loaded(rows, tmp_path):
     run = train(rows, tmp_path / "run")
+    assert not (tmp_path / "run" / "figures").exists()  # nobody asked for them
     again = aezoo.load(tmp_path / "run")
     np.testing.assert_array_equal(
         run.model.endpoint("reconstruct")(features=rows)["reconstruction"],
@@ -107,11 +109,13 @@ def _train_and_interrupt(rows, out, after, **overrides):
 
 
 def test_random_layers_resume_bit_for_bit(rows, tmp_path):
-    recipe = {"batch_size": 32, "verbose": False, "hidden": (5,), "latent_dim": 2}
+    recipe = {"batch_size": 32, "verbose": False, "figures": False, "hidden": (5,), "latent_dim": 2}
     recipe |= {"likelihood": "gaussian"}
     whole = aezoo.train("vae", rows, out=tmp_path / "whole", epochs=4, **recipe)
     aezoo.train("vae", rows, out=tmp_path / "parts", epochs=2, **recipe)
-    resumed = aezoo.train(resume=tmp_path / "parts", data=rows, epochs=4, verbose=False)
+    resumed = aezoo.train(
+        resume=tmp_path / "parts", data=rows, epochs=4, figures=False, verbose=False
+    )
     assert resumed.history == whole.history
 
 
@@ -135,7 +139,7 @@ def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    resumed = aezoo.train(resume=tmp_path / "run", epochs=62, verbose=False)
+    resumed = aezoo.train(resume=tmp_path / "run", epochs=62, figures=False, verbose=False)
     whole = aezoo.train(
         "vallina_ae",
         str(tmp_path / "rows.npy"),
@@ -144,6 +148,7 @@ def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
         batch_size=32,
         hidden=(5,),
         output_activation="linear",
+        figures=False,
         verbose=False,
     )
     assert resumed.history == whole.history
@@ -180,7 +185,9 @@ def test_an_output_folder_that_exists_is_kept(rows, tmp_path):
 def test_mixed_precision_resumes_bit_for_bit(rows, tmp_path, precision):
     whole = train(rows, tmp_path / "whole", precision=precision, epochs=3)
     train(rows, tmp_path / "parts", precision=precision, epochs=1)
-    resumed = aezoo.train(resume=tmp_path / "parts", data=rows, epochs=3, verbose=False)
+    resumed = aezoo.train(
+        resume=tmp_path / "parts", data=rows, epochs=3, figures=False, verbose=False
+    )
     assert resumed.history == whole.history
 
 
@@ -202,7 +209,7 @@ def test_a_resumed_run_keeps_its_recipe(rows, tmp_path):
 def test_targets_that_are_no_rows_are_refused_before_training(rng, tmp_path):
     pictures = rng.integers(0, 255, (40, 8, 8, 1)).astype("uint8")
     masks = rng.integers(0, 2, (40, 8, 8)).astype("uint8") * 255
-    small = {"filters": (4,), "epochs": 1, "verbose": False}
+    small = {"filters": (4,), "epochs": 1, "verbose": False, "figures": False}
     with pytest.raises(ZooError, match="the target of train has a shape"):
         aezoo.train("conv_ae", (pictures, masks), out=tmp_path / "a", **small)
     small["filters"] = (4, 8)
@@ -230,7 +237,7 @@ def test_a_data_set_in_hand_is_scaled_as_the_entry_says(rng, tmp_path):
 
 def test_fine_tuning_records_the_model_that_it_tuned(rows, tmp_path):
     first = train(rows, tmp_path / "first", epochs=1)
-    options = {"model": first.model, "data": rows, "verbose": False, "epochs": 1}
+    options = {"model": first.model, "data": rows, "verbose": False, "figures": False, "epochs": 1}
     tuned = aezoo.train("vallina_ae", out=tmp_path / "tuned", **options)
     assert tuned.model.entry.args["hidden"] == (5,)
     with pytest.raises(ZooError, match="architecture"):
@@ -250,6 +257,7 @@ def test_fine_tuning_starts_from_the_given_weights(rows, tmp_path):
         out=tmp_path / "second",
         epochs=2,
         learning_rate=1e-4,
+        figures=False,
         verbose=False,
     )
     assert second.history[0]["loss"] < 2 * before
@@ -270,6 +278,7 @@ def test_fine_tuning_brings_pictures_to_the_models_size(rng, tmp_path):
         model=aezoo.load(first.directory),
         out=tmp_path / "tuned",
         epochs=1,
+        figures=False,
         verbose=False,
     )
     assert tuned.data.train.shape == first.model.input_shape
@@ -290,7 +299,9 @@ def test_a_model_of_pictures_in_0_to_1_is_tuned_on_8_bit_ones_in_their_unit(rng,
     model.adapt((pictures / 255).astype("float32"))
     model.preprocessing = dataclasses.replace(model.preprocessing, shift=(0.25,), scale=(0.5,))
     before = np.asarray(model.preprocessing.apply((pictures / 255).astype("float32")))
-    run = aezoo.train(data=pictures, model=model, out=tmp_path / "run", epochs=1, verbose=False)
+    run = aezoo.train(
+        data=pictures, model=model, out=tmp_path / "run", epochs=1, figures=False, verbose=False
+    )
     assert run.model.preprocessing.dtype == "uint8"
     np.testing.assert_allclose(run.model.preprocessing.apply(pictures), before, atol=1e-6)
 
@@ -428,6 +439,7 @@ def test_a_metric_that_rises_keeps_its_highest_epoch(rng, tmp_path):
         metrics=("dice",),
         augment=(),
         validation=0.25,
+        figures=False,
         verbose=False,
     )
     highest = max(row["val_dice"] for row in run.history)
@@ -495,6 +507,7 @@ def test_tokens_train_where_a_vocabulary_is_given(rng, tmp_path):
         vocabulary=9,
         variable_length=True,
         metrics=("accuracy",),
+        figures=False,
         verbose=False,
     )
     assert run.data.modality == "tokens" and run.model.input_shape == (5,)

@@ -120,10 +120,12 @@ def test_a_loss_of_ones_own_compares_features(model, rows):
 
 def test_five_and_five_epochs_give_the_bits_of_ten(rows, tmp_path):
     recipe = {k: v for k, v in TINY.items() if k != "input_shape"}
-    recipe |= {"batch_size": 4, "verbose": False}
+    recipe |= {"batch_size": 4, "verbose": False, "figures": False}
     whole = aezoo.train("vae_gan", rows, out=tmp_path / "whole", epochs=10, **recipe)
     aezoo.train("vae_gan", rows, out=tmp_path / "parts", epochs=5, **recipe)
-    resumed = aezoo.train(resume=tmp_path / "parts", data=rows, epochs=10, verbose=False)
+    resumed = aezoo.train(
+        resume=tmp_path / "parts", data=rows, epochs=10, figures=False, verbose=False
+    )
     assert resumed.history == whole.history
     state, again = (
         [*run.model.variables, *run.model.optimizer.variables] for run in (whole, resumed)

@@ -29,4 +29,4 @@ def _trained(
     data = DataSet("the same rows", modality, rows, validation)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        return train(entry, data, out=out, verbose=False, **dict(settings)).model
+        return train(entry, data, out=out, figures=False, verbose=False, **dict(settings)).model

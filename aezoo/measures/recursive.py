@@ -40,7 +40,9 @@ def fold_accuracy(model: ZooModel, dataset: DataSet) -> dict[str, float]:
             other = (
                 build_entry(model.entry, seed=model.entry.train.seed)
                 if is_new
-                else train(model.entry, data, out=Path(folder) / "run", verbose=False).model
+                else train(
+                    model.entry, data, out=Path(folder) / "run", figures=False, verbose=False
+                ).model
             )
         scores.append(accuracy(other, data.test))
     return {

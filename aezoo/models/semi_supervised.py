@@ -17,6 +17,7 @@ import math
 from typing import Annotated
 
 import keras
+import numpy as np
 from keras import ops
 from pydantic import Field
 
@@ -320,9 +321,9 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
             jit_compile=self.jit_compile,
             steps_per_execution=self.steps_per_execution,
         )
-        kept = {"batch_size": batch_size} if ops.is_tensor(x) or hasattr(x, "shape") else {}
-        if not kept:  # batches come with their targets, which are classes
-            x = x.map(lambda *batch: (batch[0],))
+        options = {"batch_size": batch_size}
+        if not isinstance(x, np.ndarray):  # batches, shuffled, with classes beside the rows
+            x, options = x.map(lambda *batch: (batch[0],)), {"shuffle": False}
         try:
             logs = self.m1.fit(
                 x,
@@ -330,7 +331,7 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
                 steps_per_epoch=steps_per_epoch,
                 callbacks=list(callbacks),
                 verbose=0,
-                **kept,
+                **options,
             ).history
         finally:
             self.m1.trainable = False
