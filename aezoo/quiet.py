@@ -1,4 +1,4 @@
-"""TensorFlow without its start-up lines, which no setting of its own turns off."""
+"""TensorFlow without its start-up lines, which no setting turns off, and without idle imports."""
 
 import contextlib
 import logging
@@ -6,12 +6,20 @@ import os
 import sys
 import warnings
 
+# Keras imports these where they are installed, for plots and wrappers of its own that no command of
+# the shell uses; it takes as long as two thirds of TensorFlow.
+_IDLE = ("matplotlib", "pandas", "sklearn")
+
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and run one operation while nobody listens to standard error."""
+    """Import TensorFlow and run one operation while nobody listens to standard error.
+
+    For a process of one's own, such as the shell: Keras has no plots and takes no pandas tables
+    afterwards.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    with silent_stderr():
+    with silent_stderr(), _out_of_sight(_IDLE):
         import tensorflow as tf
 
         tf.constant(1.0) + 1.0  # the first operation prints as well
@@ -19,6 +27,18 @@ def import_tensorflow() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+
+
+@contextlib.contextmanager
+def _out_of_sight(names: tuple[str, ...]):
+    """Let imports of these fail as if they were not installed, unless they have been imported."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

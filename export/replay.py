@@ -121,6 +121,8 @@ def with_onnxruntime():
 
 def with_tensorflow():
     """Load TensorFlow; return what opens a SavedModel."""
+    # Keras imports these where they are installed, and a third of the time goes with them.
+    sys.modules.update(dict.fromkeys(("matplotlib", "pandas", "sklearn")))
     import tensorflow as tf
 
     def load(folder: Path):

@@ -17,6 +17,17 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def patient():
+    """Let the processes that answer for exported files rest until the tests have ended."""
+    from aezoo.export import asking
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(asking, "RESTS", 1800)
+        yield
+    asking.end_resting()
+
+
 @pytest.fixture
 def rng():
     """A random generator that starts alike in every test."""

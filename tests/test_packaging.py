@@ -69,7 +69,7 @@ def test_the_wheel_holds_code_entries_sample_and_notices(wheel):
     exported |= {f"aezoo/export/web/{p.name}" for p in (ROOT / "export" / "web").iterdir()}
     assert entries | exported <= names
     assert "aezoo/py.typed" in names
-    embedded = ("fashion_sample.npz", "brain_mri.npz", "reviews_sample.tsv")
+    embedded = ("fashion_sample.npz", "brain_mri.npz", "reviews_sample.tsv", "words_sample.dict")
     samples = {f"aezoo/data/samples/{name}" for name in embedded}
     assert samples <= names
     licences = {name.rsplit("/", 1)[-1] for name in names if ".dist-info/" in name}

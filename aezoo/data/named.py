@@ -1,9 +1,9 @@
 """Data sets that have a name.
 
-Five are embedded: samples of Fashion-MNIST and of film reviews and brain slices in this package,
-the digits and their films in scikit-learn. The others are looked for in the folder that the
-environment variable AEZOO_DATA names, then (but for film reviews) downloaded through Keras, which
-keeps them for the next time.
+Seven are embedded: samples of Fashion-MNIST, of film reviews, of a dictionary (twice) and brain
+slices in this package, the digits and their films in scikit-learn. The others are looked for in the
+folder that the environment variable AEZOO_DATA names, then (but for film reviews and the
+dictionary) downloaded through Keras, which keeps them for the next time.
 """
 
 import gzip
@@ -15,13 +15,21 @@ from pathlib import Path
 
 import numpy as np
 
-from aezoo.data import moving, reviews
+from aezoo.data import moving, reviews, words
 from aezoo.data.image_files import ImageFiles
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
 
 ENVIRONMENT = "AEZOO_DATA"
-EMBEDDED = ("sample", "digits", "brain_mri", "reviews_sample", "moving_digits")
+EMBEDDED = (
+    "sample",
+    "digits",
+    "brain_mri",
+    "reviews_sample",
+    "moving_digits",
+    "letters_sample",
+    "phones_sample",
+)
 ALIASES = {"fashion_sample": "sample", "ecg_5000": "ecg5000"}
 
 _FASHION = "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot"
@@ -213,6 +221,42 @@ def moving_digits() -> Source:
     return Source("moving_digits", "moving_digits", parts, "video", _names_of_digits())
 
 
+def cmudict_letters() -> Source:
+    """125,800 English words and names as ids of letters, `(16,)` int32, padded with 0."""
+    return words.source("cmudict_letters", pronunciations("cmudict_letters"), said=False)
+
+
+def cmudict_phones() -> Source:
+    """The same rows, each with its usual pronunciation as the target, `(16,)` int32."""
+    return words.source("cmudict_phones", pronunciations("cmudict_phones"), said=True)
+
+
+def letters_sample() -> Source:
+    """3,000 words of `cmudict_letters`."""
+    return words.source("letters_sample", pronunciations("letters_sample"), said=False)
+
+
+def phones_sample() -> Source:
+    """3,000 words of `cmudict_phones`."""
+    return words.source("phones_sample", pronunciations("phones_sample"), said=True)
+
+
+def pronunciations(name: str) -> dict[str, list[list[str]]]:
+    """Return word -> its pronunciations, of one of the four data sets of words.
+
+    Raises:
+        ZooError: If AEZOO_DATA has no such file; there is no download.
+    """
+    if name.endswith("_sample"):
+        sample = resources.files("aezoo.data") / "samples" / "words_sample.dict"
+        with resources.as_file(sample) as path:
+            return words.read(path)
+    folder = _local_folder("cmudict")
+    if folder is None or not (folder / "cmudict.dict").is_file():
+        raise _not_found("cmudict", "no download is known")
+    return words.read(folder / "cmudict.dict")
+
+
 LOADERS = {
     loader.__name__: loader
     for loader in (
@@ -229,6 +273,10 @@ LOADERS = {
         reviews_sample,
         moving_mnist,
         moving_digits,
+        cmudict_letters,
+        cmudict_phones,
+        letters_sample,
+        phones_sample,
     )
 }
 

@@ -55,6 +55,8 @@ class Seq2SeqAE(Autoencoder):
             length in any case: without this input, or where it is 0, up to the last id above 0.
         vocabulary: Number of token ids, 0 (padding) included; None for series.
         embedding_dim: Width of a token's embedding.
+        ends: For tokens: the step after the last id counts too, so that the decoder learns to say
+            0 where a row ends, and a target may be longer or shorter than its row.
 
     Raises:
         ZooError: If `input_shape` is not that of a series, or with `vocabulary` that of tokens.
@@ -80,6 +82,7 @@ class Seq2SeqAE(Autoencoder):
         variable_length: bool = False,
         vocabulary: Annotated[int, Field(ge=2)] | None = None,
         embedding_dim: Width = 32,
+        ends: bool = False,
     ):
         rank, axes = (2, "(T, C)") if vocabulary is None else (1, "(T,)")
         if len(input_shape) != rank:
@@ -87,6 +90,12 @@ class Seq2SeqAE(Autoencoder):
                 f"A sequence model of {'series' if rank == 2 else 'tokens'} takes rows {axes}.",
                 received=tuple(input_shape),
                 do="Give vocabulary=... with rows of ids (T,), and none with series (T, C).",
+            )
+        if ends and (vocabulary is None or variable_length):
+            raise ZooError(
+                "Only rows of tokens whose padding tells their length have an end to learn.",
+                received=f"ends=True, vocabulary={vocabulary}, variable_length={variable_length}",
+                do="Leave out ends, or give vocabulary=... without variable_length.",
             )
         embedding = embedding_dim if vocabulary else None
         super().__init__(
@@ -108,7 +117,7 @@ class Seq2SeqAE(Autoencoder):
             loss="sparse_categorical_crossentropy" if vocabulary else "mean_squared_error",
         )
         self.row_shape, self.vocabulary = tuple(input_shape), vocabulary
-        self.feedback, self.variable_length = feedback, variable_length
+        self.feedback, self.variable_length, self.ends = feedback, variable_length, ends
         if vocabulary:
             self.preprocessing = Preprocessing(dtype="int32")
 
@@ -177,6 +186,10 @@ class Seq2SeqAE(Autoencoder):
 
     def compute_mask(self, inputs, previous_mask=None):
         """Return which steps of the answers count (B, T); Keras' losses and metrics obey it."""
+        if self.ends:
+            told = inputs.get("target") if isinstance(inputs, dict) else None
+            length = token_length(self.target_of(inputs) if told is None else told) + 1
+            return valid_steps(length, self.row_shape[0])
         _, length = self.split(inputs)
         return None if length is None else valid_steps(length, self.row_shape[0])
 
@@ -190,10 +203,10 @@ class Seq2SeqAE(Autoencoder):
         rows, length = self.split(x)
         if y is not None:
             clean, _ = self.split(y)
-            y = clean if length is None else zero_padding(clean, length)
+            y = clean if length is None or self.ends else zero_padding(clean, length)
         else:
             y = self.target_of(x)
-        if training and self.feedback:
+        if self.ends or (training and self.feedback):
             given = x if isinstance(x, dict) else {self.input_name: rows}
             x = given | {"target": y}
         return x, y
@@ -308,6 +321,9 @@ class Seq2SeqAE(Autoencoder):
             return super().answers(y)
         y = ops.cast(y, "float32")
         likeliest = ops.top_k(y, 1)[1][..., 0]  # an argmax of floats does not convert to ONNX
+        if self.ends:
+            ended = ops.cumsum(ops.cast(likeliest == 0, "int32"), axis=-1)  # (B, T)
+            likeliest = ops.where(ended > 0, 0, likeliest)
         return {"reconstruction": ops.cast(likeliest, "int32"), "probabilities": y}
 
     # ---- scores ----
