@@ -126,9 +126,9 @@ def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
         import time, keras, aezoo
         class Slow(keras.callbacks.Callback):
             def on_epoch_end(self, epoch, logs=None):
-                time.sleep(0.3)
+                time.sleep(1)
         aezoo.train("vallina_ae", {str(tmp_path / "rows.npy")!r}, out={str(tmp_path / "run")!r},
-                    epochs=60, batch_size=32, hidden=(5,), output_activation="linear",
+                    epochs=12, batch_size=32, hidden=(5,), output_activation="linear",
                     callbacks=(Slow(),), verbose=False)
         """
     )
@@ -139,12 +139,12 @@ def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    resumed = aezoo.train(resume=tmp_path / "run", epochs=62, figures=False, verbose=False)
+    resumed = aezoo.train(resume=tmp_path / "run", epochs=14, figures=False, verbose=False)
     whole = aezoo.train(
         "vallina_ae",
         str(tmp_path / "rows.npy"),
         out=tmp_path / "whole",
-        epochs=62,
+        epochs=14,
         batch_size=32,
         hidden=(5,),
         output_activation="linear",
