@@ -9,7 +9,7 @@ from keras import ops
 
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.errors import ZooError
-from aezoo.specs import UNLABELLED
+from aezoo.specs import UNLABELLED, label_spec
 
 
 class Classifier:
@@ -72,15 +72,7 @@ class Classifier:
         probabilities = TensorSpec(
             "probabilities", (self.classes,), axes=("class",), low=0.0, high=1.0
         )
-        label = TensorSpec(
-            "label",
-            (1,),
-            "int32",
-            ("label",),
-            0.0,
-            self.classes - 1.0,
-            description="The most probable class.",
-        )
+        label = label_spec(self.classes, "The most probable class.")
 
         def classify(inputs):
             p = self.probabilities_of(self.rows_of(inputs))

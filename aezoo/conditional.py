@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from aezoo.errors import ZooError, closest_match
-from aezoo.specs import TensorSpec
+from aezoo.specs import TensorSpec, label_spec
 
 LABEL_HELP = (
     "Give labels: a folder of pictures per class, a column 'label', or an .npz file with x and y."
@@ -60,17 +60,7 @@ class Conditional:
 
     def condition_specs(self) -> tuple[TensorSpec, ...]:
         """Return the spec of the label."""
-        return (
-            TensorSpec(
-                "label",
-                (1,),
-                "int32",
-                ("label",),
-                0.0,
-                self.classes - 1.0,
-                description="The class of the row, counted from 0.",
-            ),
-        )
+        return (label_spec(self.classes, "The class of the row, counted from 0."),)
 
     def conditions_of(self, rows) -> dict[str, np.ndarray]:
         """Return the labels of a data set's rows, int32 (N, 1).

@@ -60,6 +60,18 @@ class TensorSpec:
     default: float | None = None
 
 
+def label_spec(classes: int, description: str) -> TensorSpec:
+    """Return the spec of a class from 0 to `classes - 1`, one for each row.
+
+    Example:
+        >>> label_spec(10, "The digit.").high
+        9.0
+    """
+    return TensorSpec(
+        "label", (1,), "int32", ("label",), 0.0, classes - 1.0, description=description
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class EndpointSpec:
     """The name, inputs, outputs and meaning of one endpoint; plain data."""

@@ -29,7 +29,7 @@ from aezoo.layers.sampling import GaussianSampling
 from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_density
 from aezoo.models.dense import dense_decoder
 from aezoo.models.vae import DenseVAE, Likelihood, Scale, output_activation, posterior_heads
-from aezoo.specs import UNLABELLED
+from aezoo.specs import UNLABELLED, label_spec
 from aezoo.zoo_model import EVALUATION_SEED, Weight, Width
 
 Classes = Annotated[int, Field(ge=2)]
@@ -183,9 +183,8 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
             z = self.sampling(mean, log_variance, training=True)
         else:
             z = self.sampling.draw(mean, log_variance, EVALUATION_SEED)
-        nll = self.row_nll(
-            ops.repeat(seen, c, axis=0), ops.concatenate([every, z], axis=-1)
-        )  # (B*C,)
+        code = ops.concatenate([every, z], axis=-1)  # (B*C, C + D)
+        nll = self.row_nll(ops.repeat(seen, c, axis=0), code)  # (B*C,)
         kl = gaussian_kl(mean, log_variance)  # (B*C,)
 
         expected = [ops.sum(weights * ops.reshape(v, (-1, c)), axis=-1) for v in (nll, kl)]
@@ -197,13 +196,13 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
             "class_kl_loss": math.log(c) - ops.mean(entropy),
             "classification_loss": ops.sum(missed) / ops.maximum(ops.sum(told), 1.0),
         }
+        counts = dict.fromkeys(parts, rows) | {"classification_loss": ops.sum(told)}
         for name, value in parts.items():
-            self._trackers[name].update_state(value, sample_weight=rows)
-        return (
-            parts["reconstruction_loss"]
-            + self.kl_weight * parts["kl_loss"]
-            + parts["class_kl_loss"]
-            + self.classification_weight * parts["classification_loss"]
+            self._trackers[name].update_state(value, sample_weight=counts[name])
+        factors = (1.0, self.kl_weight, 1.0, self.classification_weight)
+        # One reduction: of several additions TensorFlow chooses the order anew in every run.
+        return ops.sum(
+            ops.stack([f * value for f, value in zip(factors, parts.values(), strict=True)])
         )
 
     def metric(self, name: str):
@@ -230,11 +229,8 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
 
     def noise_specs(self) -> tuple[TensorSpec, ...]:
         """Return the specs of style and class that a new row is made of."""
-        noise, label = (
-            TensorSpec("noise", (self.latent_dim,), "float32", ("latent",), -3.0, 3.0),
-            TensorSpec("label", (1,), "int32", ("label",), 0.0, self.classes - 1.0),
-        )
-        return noise, label
+        style = TensorSpec("noise", (self.latent_dim,), "float32", ("latent",), -3.0, 3.0)
+        return style, label_spec(self.classes, "The class of the new row.")
 
     def code_of_noise(self, inputs: dict):
         """Return the codes of a class and a style, (B, C + D)."""
