@@ -75,7 +75,7 @@ class Adversarial:
 
     def _sum(self, losses: dict):
         # One reduction: of three additions TensorFlow chooses the order anew in every run.
-        return ops.sum(ops.stack([losses[name] for name in self.players]))
+        return ops.sum([losses[name] for name in self.players])
 
 
 def real_loss(logits):

@@ -81,6 +81,21 @@ class SumOfSquares(keras.losses.Loss):
         return _per_example(ops.square(y_true - y_pred))
 
 
+def nll_of_rows(loss, target, answer, whose: str):
+    """Return -log p(row) by a compiled likelihood, in nats, not averaged: (B, ...) -> (B,).
+
+    Raises:
+        ZooError: If the loss is none of ours, so that it has no value per row.
+    """
+    if not hasattr(loss, "call"):
+        raise ZooError(
+            f"{whose} needs a likelihood.",
+            received=loss,
+            do="Compile with BernoulliNLL() or GaussianNLL() of aezoo.losses.",
+        )
+    return loss.call(ops.cast(target, "float32"), ops.cast(answer, "float32"))
+
+
 def gaussian_kl(mean, log_variance):
     """KL( N(mean, exp(log_variance)) || N(0, I) ) in nats per example, (B, D) -> (B,).
 

@@ -233,6 +233,15 @@ class ZooModel(keras.Model):
             do="Leave train.pretrain_epochs out.",
         )
 
+    def compile_part(self, part: "ZooModel") -> None:
+        """Compile a model that `pretrain` trains alone, its optimizer new but set like this one."""
+        part.compile(
+            type(self.optimizer).from_config(self.optimizer.get_config()),
+            part.default_loss,
+            jit_compile=self.jit_compile,
+            steps_per_execution=self.steps_per_execution,
+        )
+
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate`; `y` may be left out where `target_of` knows it."""
         self._check_pair(x, y)

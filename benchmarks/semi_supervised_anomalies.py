@@ -24,39 +24,35 @@ from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.mixture import GaussianMixture
 
 import aezoo
+from aezoo.config import DataSection
 from aezoo.data import DataSet, TestRows, TrainRows, ValidationRows, load
+from aezoo.data.dataset import assemble
+from aezoo.data.source import Part, Source
 from aezoo.errors import ZooWarning
 from aezoo.files import whole_file
 from aezoo.measures.semi_supervised import class_error, codes_of, spread
-from aezoo.specs import UNLABELLED
 
 RESULTS = Path(__file__).parent.parent / "results" / "semi_supervised_anomalies.csv"
 NORMAL, ABNORMAL = 3, 4
 ROWS, LABELS, SEEDS, SHARES = 10_000, 100, (0, 1), (0.01, 0.02, 0.05, 0.10)
-REPEATED = 16  # one row in so many has a label, as `data.labelled` makes it
 M1 = {"hidden": (400,), "latent_dim": 20, "epochs": 20}
 M2 = {"classes": 2, "epochs": 20, "latent_dim": 20}
 
 
 def few_labels(full: DataSet, seed: int):
     """Yield what and the share of test rows told rightly."""
-    rng = np.random.default_rng(seed)
     x, y = _of_both(full.train)
-    order = rng.permutation(len(x))
+    order = np.random.default_rng(seed).permutation(len(x))
     held_out, kept = order[:1000], order[1000 : 1000 + ROWS]
-    told = np.concatenate([rng.permutation(kept[y[kept] == c])[: LABELS // 2] for c in (0, 1)])
-    labels = np.full(len(x), UNLABELLED)
-    labels[told] = y[told]
-    rows = np.concatenate([kept, np.resize(told, ROWS // REPEATED)])
-    data = DataSet(
-        "clothes",
-        "image",
-        TrainRows(x[rows], labels[rows]),
-        ValidationRows(x[held_out], y[held_out]),
-        test=TestRows(*_of_both(full.test)),
-    )
+    parts = {
+        "train": Part(x[kept], y[kept]),
+        "validation": Part(x[held_out], y[held_out]),
+        "test": Part(*_of_both(full.test)),
+    }
+    source = Source("clothes", "clothes", parts, "image", complete=True)
+    data = assemble(source, DataSection(labelled=LABELS, split_seed=seed))
     m1 = _trained("vae", data, seed, M1)
-    answered = spread(codes_of(m1, data.train), labels[rows], codes_of(m1, data.test))
+    answered = spread(codes_of(m1, data.train), data.train.labels, codes_of(m1, data.test))
     yield "label spreading on codes", 100 * float((answered == data.test.labels).mean())
     for entry, more in (
         ("semi_supervised_vae", {}),

@@ -13,8 +13,7 @@ import math
 import keras
 from keras import ops
 
-from aezoo.errors import ZooError
-from aezoo.losses import gaussian_log_density
+from aezoo.losses import gaussian_log_density, nll_of_rows
 from aezoo.models.vae import DenseVAE, Likelihood, Scale
 from aezoo.zoo_model import Width
 
@@ -72,16 +71,11 @@ class IWAE(DenseVAE):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the bound, and log it and its two parts."""
-        if not hasattr(self.loss, "call"):
-            raise ZooError(
-                "The importance-weighted bound needs a likelihood.",
-                received=self.loss,
-                do="Compile with BernoulliNLL() or GaussianNLL() of aezoo.losses.",
-            )
         answers, kl = self._drawn
         self._drawn = None
         target = ops.repeat(self.target_of(x) if y is None else y, self.samples, axis=0)
-        nll = self.loss.call(ops.cast(target, "float32"), ops.cast(answers, "float32"))  # (B*K,)
+        whose = "The importance-weighted bound"
+        nll = nll_of_rows(self.loss, target, answers, whose)  # (B*K,)
         log_weights = ops.reshape(-nll - kl, (-1, self.samples))  # (B, K)
         bound = math.log(self.samples) - ops.logsumexp(log_weights, axis=-1)  # (B,)
         total = _mean(bound, sample_weight)

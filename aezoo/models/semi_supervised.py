@@ -26,7 +26,7 @@ from aezoo.classifier import Classifier
 from aezoo.endpoints import Endpoint, TensorSpec
 from aezoo.errors import ZooError
 from aezoo.layers.sampling import GaussianSampling
-from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_density
+from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_density, nll_of_rows
 from aezoo.models.dense import dense_decoder
 from aezoo.models.vae import DenseVAE, Likelihood, Scale, output_activation, posterior_heads
 from aezoo.specs import UNLABELLED, label_spec
@@ -138,6 +138,12 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         self.classifier, self.trunk, self.posterior = classifier, trunk, posterior
         self.sampling = GaussianSampling()
 
+    def draw(self, mean, log_variance, training: bool, seed: int):
+        """Return fresh draws in training, the same each time with a seed otherwise; all (B, D)."""
+        if training:
+            return self.sampling(mean, log_variance, training=True)
+        return self.sampling.draw(mean, log_variance, seed)
+
     # ---- what M1+M2 has otherwise ----
 
     def seen(self, x, training: bool):
@@ -146,14 +152,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
 
     def row_nll(self, seen, code):
         """Return -log p(seen | code) in nats, (B,)."""
-        if not hasattr(self.loss, "call"):
-            raise ZooError(
-                "The bound needs a likelihood.",
-                received=self.loss,
-                do="Compile with BernoulliNLL() or GaussianNLL() of aezoo.losses.",
-            )
-        answer = self.decoder(code, training=False)
-        return self.loss.call(ops.cast(seen, "float32"), ops.cast(answer, "float32"))
+        return nll_of_rows(self.loss, seen, self.decoder(code, training=False), "The bound")
 
     # ---- training ----
 
@@ -179,10 +178,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         every = ops.tile(ops.eye(c), (rows, 1))  # (B*C, C): each row with each class
         h = ops.repeat(self.trunk(seen, training=training), c, axis=0)  # (B*C, H)
         mean, log_variance = self.posterior([h, every], training=training)  # (B*C, D)
-        if training:
-            z = self.sampling(mean, log_variance, training=True)
-        else:
-            z = self.sampling.draw(mean, log_variance, EVALUATION_SEED)
+        z = self.draw(mean, log_variance, training, EVALUATION_SEED)
         code = ops.concatenate([every, z], axis=-1)  # (B*C, C + D)
         nll = self.row_nll(ops.repeat(seen, c, axis=0), code)  # (B*C,)
         kl = gaussian_kl(mean, log_variance)  # (B*C,)
@@ -201,9 +197,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
             self._trackers[name].update_state(value, sample_weight=counts[name])
         factors = (1.0, self.kl_weight, 1.0, self.classification_weight)
         # One reduction: of several additions TensorFlow chooses the order anew in every run.
-        return ops.sum(
-            ops.stack([f * value for f, value in zip(factors, parts.values(), strict=True)])
-        )
+        return ops.sum([f * value for f, value in zip(factors, parts.values(), strict=True)])
 
     def metric(self, name: str):
         """Return the metric that a recipe means by this name; rows without a class count not."""
@@ -311,12 +305,7 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         """
         self.calibration = self.metrics_measured = None  # they were of other weights
         self.m1.trainable = True
-        self.m1.compile(
-            type(self.optimizer).from_config(self.optimizer.get_config()),
-            self.m1.default_loss,
-            jit_compile=self.jit_compile,
-            steps_per_execution=self.steps_per_execution,
-        )
+        self.compile_part(self.m1)
         options = {"batch_size": batch_size}
         if not isinstance(x, np.ndarray):  # batches, shuffled, with classes beside the rows
             x, options = x.map(lambda *batch: (batch[0],)), {"shuffle": False}
@@ -337,9 +326,7 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
     def seen(self, x, training: bool):
         """Return a draw from M1's posterior, (B, features); the same each time in evaluation."""
         mean, log_variance = self.m1.encoder(x, training=False)
-        if training:
-            return self.sampling(mean, log_variance, training=True)
-        return self.sampling.draw(mean, log_variance, EVALUATION_SEED + 1)
+        return self.draw(mean, log_variance, training, EVALUATION_SEED + 1)
 
     def row_nll(self, seen, code):
         """Return -log p(seen | code) in nats, (B,), by the widths that are learned."""

@@ -108,12 +108,7 @@ class StackedAE(Denoiser):
             keras.Sequential([keras.Input((up.units,)), down]),
             self.corruption,
         )
-        pair.compile(
-            type(self.optimizer).from_config(self.optimizer.get_config()),
-            pair.default_loss,
-            jit_compile=self.jit_compile,
-            steps_per_execution=self.steps_per_execution,
-        )
+        self.compile_part(pair)
         return pair
 
     def pairs(self):
