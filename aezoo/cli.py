@@ -165,11 +165,11 @@ def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    terms = list(next(iter(metrics.values())))
-    for column in ("rows", *terms):
-        table.add_column(column, justify="left" if column == "rows" else "right")
-    for role, values in metrics.items():
-        table.add_row(role, *(f"{values[term]:.4g}" for term in terms))
+    table.add_column()
+    for role in metrics:
+        table.add_column(role, justify="right")
+    for term in next(iter(metrics.values())):  # a row each: some models have ten
+        table.add_row(term, *(f"{values[term]:.4g}" for values in metrics.values()))
     _print(table)
 
 

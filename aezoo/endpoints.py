@@ -3,6 +3,7 @@
 Export, servers, the shell and the tests use exactly these; nothing else knows a tensor's name.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,15 +32,19 @@ class Endpoint:
 
     def __init__(self, spec: EndpointSpec, function: Callable[[dict], dict]):
         self.spec, self.function = spec, function
-        self._compiled = None
 
     @property
     def name(self) -> str:
         """The endpoint's public name."""
         return self.spec.name
 
+    @functools.cached_property
+    def compiled(self) -> tf.function:
+        """The function behind `__call__`; traced once, be it asked, converted or saved."""
+        return self.traceable()
+
     def traceable(self, batch: int | None = None) -> tf.function:
-        """Return a `tf.function` of positional tensors in the order of the spec's inputs.
+        """Return a new `tf.function` of positional tensors in the order of the spec's inputs.
 
         Args:
             batch: The size of the batch axis; None leaves it free.
@@ -70,13 +75,11 @@ class Endpoint:
             ZooError: For a missing or unknown input, a wrong shape, NaN or infinity.
         """
         rows = check_inputs(self.spec, arrays)
-        if self._compiled is None:
-            self._compiled = self.traceable()
         count = len(next(iter(rows.values())))
         parts = []
         for start in range(0, count, CHUNK):
             chunk = [tf.constant(rows[t.name][start : start + CHUNK]) for t in self.spec.inputs]
-            parts.append({name: v.numpy() for name, v in self._compiled(*chunk).items()})
+            parts.append({name: v.numpy() for name, v in self.compiled(*chunk).items()})
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}

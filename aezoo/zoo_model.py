@@ -23,6 +23,7 @@ from aezoo.optimizers import FusedAdam
 
 Width = Annotated[int, Field(ge=1)]  # a number of channels, units or rows, in a YAML
 Weight = Annotated[float, Field(ge=0)]  # of a term of the loss, in a YAML
+Share = Annotated[float, Field(ge=0, lt=1)]  # of units dropped, or of the past kept, in a YAML
 EVALUATION_SEED = 0  # evaluation draws alike each time
 
 INPUT_BY_RANK = {1: "features", 2: "series", 3: "image", 4: "video"}
@@ -299,7 +300,8 @@ class ZooModel(keras.Model):
 
     @preprocessing.setter
     def preprocessing(self, value: Preprocessing) -> None:
-        self.__dict__.update(_preprocessing=value, _endpoints=None)
+        self.__dict__["_preprocessing"] = value
+        self.renew_endpoints()
 
     @property
     def calibration(self) -> dict | None:
@@ -308,7 +310,8 @@ class ZooModel(keras.Model):
 
     @calibration.setter
     def calibration(self, value: dict | None) -> None:
-        self.__dict__.update(_calibration=value, _endpoints=None)
+        self.__dict__["_calibration"] = value
+        self.renew_endpoints()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -385,6 +388,13 @@ class ZooModel(keras.Model):
             made = self.make_endpoints()
             self.__dict__["_endpoints"] = {endpoint.name: endpoint for endpoint in made}
         return self._endpoints
+
+    def renew_endpoints(self) -> None:
+        """Make the endpoints anew when they are next asked for: what they were traced with changed.
+
+        Those that were handed out stay as they are.
+        """
+        self.__dict__["_endpoints"] = None
 
     def make_endpoints(self) -> list[Endpoint]:
         """Return the endpoints; a subclass puts its own before or after."""

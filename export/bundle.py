@@ -168,7 +168,7 @@ def _fill(
         manifest.check_names([endpoint.spec for endpoint in endpoints])
         given = given_rows(served, sample)
         saved_model.write(served, endpoints, folder / "saved_model" / "1")
-        graphs = {e.name: onnx_graph.convert(e, served.name) for e in endpoints}
+        graphs = {e.name: onnx_graph.convert(e, served) for e in endpoints}
         onnx_graph.write(graphs, folder / "onnx")
         batches = affordable(BATCHES, graphs)
         rows, origin = probe_inputs(served, given, batches[-1])

@@ -14,6 +14,14 @@ import tensorflow as tf
 from keras import ops
 
 from aezoo.layers.group_normalization import flat, is_plain
+from aezoo.zoo_model import ZooModel
+
+_FUSED = (keras.layers.GRU, keras.layers.GroupNormalization, keras.layers.UpSampling2D)
+
+
+def fusible(model: keras.Model) -> bool:
+    """Whether a model has layers that `fused_layers` traces in another form."""
+    return any(isinstance(layer, _FUSED) for layer in model._flatten_layers())
 
 
 @contextlib.contextmanager
@@ -109,10 +117,12 @@ def _called(layer: type, call) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def without_cudnn(model: keras.Model) -> Iterator[None]:
+def without_cudnn(model: ZooModel) -> Iterator[None]:
     """Trace recurrent layers as on a machine without a GPU, so that the files run anywhere."""
     layers = [layer for layer in model._flatten_layers() if hasattr(layer, "use_cudnn")]
     before = [layer.use_cudnn for layer in layers]
+    if layers:
+        model.renew_endpoints()
     for layer in layers:
         layer.use_cudnn = False
     try:
@@ -120,3 +130,5 @@ def without_cudnn(model: keras.Model) -> Iterator[None]:
     finally:
         for layer, use in zip(layers, before, strict=True):
             layer.use_cudnn = use
+        if layers:
+            model.renew_endpoints()

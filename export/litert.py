@@ -12,7 +12,6 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from aezoo.endpoints import Endpoint
-from aezoo.export.fusing import without_cudnn
 from aezoo.export.saved_model import quiet
 from aezoo.quiet import silent_stderr
 
@@ -41,7 +40,7 @@ def write(model: keras.Model, endpoints: list[Endpoint], folder: Path) -> dict[s
     with quiet(), silent_stderr():
         for endpoint in (e for e in endpoints if e.name not in refused):
             try:
-                made = _convert(model, endpoint)
+                made = _convert(endpoint)
             except Exception as error:  # the converter fails in many types
                 refused[endpoint.name] = f"LiteRT lacks an operation: {_reason(error)}"
                 continue
@@ -49,9 +48,8 @@ def write(model: keras.Model, endpoints: list[Endpoint], folder: Path) -> dict[s
     return refused
 
 
-def _convert(model: keras.Model, endpoint: Endpoint) -> bytes:
-    with without_cudnn(model):
-        function = endpoint.traceable(batch=1).get_concrete_function()
+def _convert(endpoint: Endpoint) -> bytes:
+    function = endpoint.traceable(batch=1).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     made = flatbuffer_utils.convert_bytearray_to_object(converter.convert())

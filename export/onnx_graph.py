@@ -8,18 +8,24 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
+import re
 import warnings
 from pathlib import Path
+from unittest import mock
 
+import keras
 import numpy as np
 import onnx
+import tensorflow as tf
 import tf2onnx
 from onnx import TensorProto, external_data_helper
+from tf2onnx.optimizer import MergeDuplicatedNodesOptimizer, _optimizers
 
 from aezoo.endpoints import Endpoint, signature_of
 from aezoo.errors import ZooError
 from aezoo.export.canonical import all_nodes, canonical
-from aezoo.export.fusing import fused_layers
+from aezoo.export.fusing import fused_layers, fusible
 from aezoo.export.manifest import SHARED_WEIGHTS
 from aezoo.specs import EndpointSpec, TensorSpec
 from aezoo.version import __version__
@@ -28,6 +34,7 @@ OPSET = 18  # the newest that tf2onnx 1.17 writes
 SHARE_ABOVE = 16 * 2**20  # bytes of all graphs together
 _EXTERNAL_FROM = 1024  # bytes of one tensor; smaller ones stay in the graph
 _ALIGNMENT = 64
+_COUNTER = re.compile(r"__\d+$")  # by which tf2onnx tells apart what it names alike
 
 _ADVICE = {
     "Erfc": 'Use gelu(approximate=True): `activation="gelu"` is the exact one.',
@@ -38,12 +45,12 @@ _ADVICE = {
 }
 
 
-def convert(endpoint: Endpoint, model_name: str) -> onnx.ModelProto:
+def convert(endpoint: Endpoint, model: keras.Model) -> onnx.ModelProto:
     """Convert an endpoint to a checked ONNX model with canonical bytes.
 
     Args:
-        endpoint: Of a float32 model.
-        model_name: Left out of the names of nodes.
+        endpoint: What to convert.
+        model: The float32 model that it belongs to; its name is left out of those of nodes.
 
     Raises:
         ZooError: If an operation has no ONNX counterpart, or the graph does not fit the spec; it
@@ -51,11 +58,9 @@ def convert(endpoint: Endpoint, model_name: str) -> onnx.ModelProto:
     """
     spec = endpoint.spec
     _patch_tf2onnx()
+    function = endpoint.traceable() if fusible(model) else endpoint.compiled
     try:
-        with fused_layers(), _quiet():
-            made, _ = tf2onnx.convert.from_function(
-                endpoint.traceable(), signature_of(spec), opset=OPSET
-            )
+        made = _converted(function, spec)
     except ZooError:
         raise
     except Exception as error:  # tf2onnx fails in many types
@@ -66,12 +71,48 @@ def convert(endpoint: Endpoint, model_name: str) -> onnx.ModelProto:
         ) from error
     _refuse_unknown_operations(spec, made)
     _set_interface(spec, made)
-    made = canonical(made, root=model_name)
+    made = canonical(made, root=model.name)
     made.producer_name, made.producer_version = "aezoo", __version__
     card = json.dumps(spec.to_config(), sort_keys=True)
     onnx.helper.set_model_props(made, {"aezoo.endpoint": card})
     _check(spec, made)
     return made
+
+
+def _converted(function: tf.function, spec: EndpointSpec) -> onnx.ModelProto:
+    """Return what tf2onnx makes; if one of its optimizers fails, what it makes without that one.
+
+    To go on without a failed optimizer it copies the graph before each: a quarter of the time.
+    """
+    with fused_layers(), _quiet(), mock.patch.dict(_optimizers, merge_duplication=_MergeByName):
+        with contextlib.suppress(Exception), _no_copies():
+            return tf2onnx.convert.from_function(function, signature_of(spec), opset=OPSET)[0]
+        return tf2onnx.convert.from_function(function, signature_of(spec), opset=OPSET)[0]
+
+
+class _MergeByName(MergeDuplicatedNodesOptimizer):
+    """Of equal nodes, keep the one whose name comes first.
+
+    The first in the graph is another each time, since TensorFlow writes nodes in no fixed order,
+    and its layer would name the node.
+    """
+
+    def _merge_nodes_that_are_duplicated(self, nodes_to_process, graph):
+        nodes_to_process.sort(key=lambda node: _COUNTER.sub("", node.name))
+        super()._merge_nodes_that_are_duplicated(nodes_to_process, graph)
+
+
+@contextlib.contextmanager
+def _no_copies():
+    """Let tf2onnx raise what its optimizers raise."""
+    name, before = "TF2ONNX_CATCH_ERRORS", os.environ.get("TF2ONNX_CATCH_ERRORS")
+    os.environ[name] = "FALSE"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def activation_bytes(model: onnx.ModelProto) -> int:

@@ -27,7 +27,7 @@ def write(model: keras.Model, endpoints: list[Endpoint], folder: Path) -> None:
     """
     served = tf.Module()
     served.weights = [weight.value for weight in model.weights]
-    signatures = {e.name: e.traceable().get_concrete_function() for e in endpoints}
+    signatures = {e.name: e.compiled.get_concrete_function() for e in endpoints}
     signatures = {"serving_default": signatures[endpoints[0].name]} | signatures
     _refuse_other_variables(model, signatures)
     try:

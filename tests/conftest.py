@@ -18,6 +18,17 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True, scope="session")
+def graphs_as_they_are():
+    """Leave Grappler out, which takes a sixth of the time to optimize graphs as small as these.
+
+    The processes that tests start have it: the shell, notebooks, what answers for exported files.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture(autouse=True, scope="session")
 def patient():
     """Let the processes that answer for exported files rest until the tests have ended."""
     from aezoo.export import asking

@@ -155,7 +155,7 @@ def test_every_frame_and_their_order_count(films):
 
 def test_feedback_is_one_loop_in_onnx():
     model = built()
-    graph = convert(model.endpoint("caption"), "video_captioner").graph
+    graph = convert(model.endpoint("caption"), model).graph
     assert [node.op_type for node in graph.node].count("Loop") == 1
 
 

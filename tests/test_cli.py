@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import aezoo
-from aezoo.cli import app
+from aezoo.cli import app, main
 from aezoo.version import __version__
 
 AEZOO = str(Path(sys.executable).parent / "aezoo")
@@ -53,6 +54,9 @@ def test_training_prints_epochs_and_writes_the_run(run):
     assert "epoch 3/3" in done.stderr
     assert f"aezoo export {out} DIR" in done.stdout
     assert len(aezoo.load(out).probe_rows) > 0
+    printed = [line.split() for line in done.stdout.splitlines()]
+    assert printed[0] == ["validation", "test"]
+    assert printed[1][0] == "loss" and float(printed[1][2]) > 0
 
 
 def test_training_is_silent_about_tensorflow(run):
@@ -95,10 +99,24 @@ def test_export_verify_and_predict_agree_with_the_model(run, table, tmp_path):
         (["verify", "no_such_bundle"], "no_such_bundle"),
     ],
 )
-def test_a_mistake_is_one_message_and_exit_code_1(arguments, message, tmp_path):
-    done = shell(*arguments, cwd=tmp_path)
+def test_a_mistake_is_one_message_and_exit_code_1(
+    arguments, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["aezoo", *arguments])
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back afterwards
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.strip().splitlines()) <= 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shell_itself_shows_a_mistake_alike(tmp_path):
+    done = shell("train", "conv_ae", "--data", "sampel", cwd=tmp_path)
     assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Did you mean 'sample'?" in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 4
     assert list(tmp_path.iterdir()) == []

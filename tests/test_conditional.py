@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from long_epoch import long_epoch
+from resumption import train_and_resume
 
 import aezoo
 from aezoo import figures
@@ -95,17 +96,7 @@ def test_adapt_scales_the_rows_and_keeps_the_labels(model, rows):
 def test_train_takes_the_labels_of_the_data_and_resumes_bit_for_bit(rows, tmp_path):
     data = (rows["image"], rows["label"])
     recipe = {k: v for k, v in TINY.items() if k != "input_shape"} | {"batch_size": 32}
-    recipe |= {
-        "schedule": "constant",
-        "verbose": False,
-        "figures": False,
-    }  # a cosine has its end in sight
-    whole = aezoo.train("cvae", data, out=tmp_path / "a", epochs=2, **recipe)
-    aezoo.train("cvae", data, out=tmp_path / "b", epochs=1, **recipe)
-    resumed = aezoo.train(resume=tmp_path / "b", data=data, epochs=2, figures=False, verbose=False)
-    assert resumed.history == whole.history
-    for one, two in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, two)
+    whole, _ = train_and_resume("cvae", data, tmp_path, epochs=2, cut=1, **recipe)
     held_out = whole.data.test
     asked = whole.model.rows_of(whole.model.inputs_of(held_out))
     logs = whole.model.evaluate(

@@ -71,6 +71,7 @@ def test_pictures_become_rows_as_those_of_the_training_did(fit, deep, rng, tmp_p
         image_size=8,
         image_fit=fit,
         validation=0,
+        figures=False,
         verbose=False,
     )
     bundle = aezoo.export_bundle(aezoo.load(run.directory), tmp_path / "bundle")

@@ -52,7 +52,7 @@ def with_biases(model, rng):
 
 
 def converted(model, endpoint="encode"):
-    return onnx_graph.convert(model.endpoint(endpoint), model.name)
+    return onnx_graph.convert(model.endpoint(endpoint), model)
 
 
 def operations(graph: onnx.ModelProto) -> collections.Counter:

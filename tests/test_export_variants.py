@@ -21,7 +21,8 @@ def data():
 @pytest.fixture(scope="module")
 def dense(data, tmp_path_factory):
     """A trained dense model and its bundle with both variants."""
-    run = aezoo.train("vallina_ae", data, out=tmp_path_factory.mktemp("dense") / "run", epochs=2)
+    out = tmp_path_factory.mktemp("dense") / "run"
+    run = aezoo.train("vallina_ae", data, out=out, epochs=2, figures=False)
     aezoo.calibrate(run.model, data.validation.array(), alpha=0.1)
     folder = tmp_path_factory.mktemp("dense") / "bundle"
     return run.model, aezoo.export_bundle(run.model, folder, also=("fp16", "int8"))
@@ -57,7 +58,8 @@ def test_dense_products_are_quantised_as_they_run_and_convolutions_beforehand(de
     images = rng.integers(0, 256, (60, 16, 16, 1), dtype="uint8")
     masks = (images[..., 0] > 127).astype("int32")
     data = load((images, masks))
-    run = aezoo.train(model=model, data=data, epochs=3, out=bundle.path.parent / "unet")
+    out = bundle.path.parent / "unet"
+    run = aezoo.train(model=model, data=data, epochs=3, out=out, figures=False)
     made = aezoo.export_bundle(
         run.model, bundle.path.parent / "unet_bundle", also=("int8",), data=data
     )

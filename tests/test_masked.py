@@ -171,7 +171,7 @@ def test_it_paints_hidden_patches_from_the_seen_ones_and_reconstructs_whole_pict
         model = MaskedAE((8, 8, 1), **TINY | {"width": 16}, mask_ratio=0.5, whole_weight=0.5)
     model.compile(keras.optimizers.Adam(0.01), model.default_loss)
     keras.utils.set_random_seed(0)
-    model.fit(long_epoch(x, 120), batch_size=64, shuffle=False, verbose=0)
+    model.fit(long_epoch(x, 60), batch_size=64, shuffle=False, verbose=0)
     shown, _ = model.pair(x, None, training=False)
     hidden = np.asarray(model.hidden_pixels(shown["order"]))
     errors = np.asarray(model.error_map(x, model(shown)))

@@ -165,8 +165,9 @@ def test_the_code_is_root_beside_mean_and_the_class_is_read_from_it(tokens):
 
 
 def test_the_tree_becomes_two_loops_in_onnx_one_to_plan_and_one_to_grow():
-    model = convert(built().endpoint("classify"), "recursive_ae")
-    assert [node.op_type for node in model.graph.node].count("Loop") == 2
+    model = built()
+    graph = convert(model.endpoint("classify"), model).graph
+    assert [node.op_type for node in graph.node].count("Loop") == 2
 
 
 def test_it_learns_which_of_two_words_came_first():
@@ -217,7 +218,13 @@ def test_missing_reviews_are_named_with_the_embedded_ones(monkeypatch):
 
 def test_train_takes_the_classes_of_rows_as_targets(tmp_path):
     run = aezoo.train(
-        "recursive_ae", out=tmp_path / "run", epochs=1, width=4, batch_size=250, verbose=False
+        "recursive_ae",
+        out=tmp_path / "run",
+        epochs=1,
+        width=4,
+        batch_size=250,
+        figures=False,
+        verbose=False,
     )
     assert 40 < 100 * run.metrics["test"]["accuracy"] < 80
     assert measures.accuracy(run.model, run.data.test) == pytest.approx(

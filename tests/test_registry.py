@@ -140,7 +140,8 @@ def test_an_installed_package_adds_entries_by_its_entry_point(tmp_path):
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import aezoo;"
         "assert 'half_ae' in aezoo.list_models();"
         "assert aezoo.build('Half-AE').count_params() == 22;"
-        "import aezoo.checks; aezoo.checks.run('half_ae')"
+        "import aezoo.checks;"
+        "assert aezoo.checks.run_check('half_ae', 'predict_and_evaluate_repeat').ok"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

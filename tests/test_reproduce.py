@@ -102,6 +102,7 @@ def few_draws(monkeypatch):
     monkeypatch.setattr(conditional, "PER_LABEL", 100)
     monkeypatch.setattr(samplers.Flow, "STEPS", 20)
     monkeypatch.setattr(samplers.Autoregressive, "EPOCHS", 1)
+    monkeypatch.setattr(samplers.Autoregressive, "WIDTH", 16)
 
 
 @pytest.mark.usefixtures("few_draws")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from resumption import train_and_resume
 from scipy.stats import norm
 
 import aezoo
@@ -117,6 +118,16 @@ def test_pretraining_trains_m1_alone_and_fit_all_the_rest(rows):
     model.fit(rows, np.array([0, 1, 2, -1, -1, -1]), epochs=2, batch_size=6, verbose=0)
     m1_last, rest_last = weights()
     assert all(same(m1_after[:8], m1_last[:8])) and not any(same(rest_after, rest_last))
+
+
+def test_a_run_cut_off_goes_on_to_the_same_bits_with_its_labels(tmp_path, rng):
+    rows = (rng.random((60, 4)) > 0.5).astype("float32")
+    data = (rows, rng.integers(0, 3, 60))
+    recipe = {name: value for name, value in TINY.items() if name != "input_shape"}
+    recipe |= {"feature_hidden": (5,), "features": 2, "pretrain_epochs": 2, "batch_size": 16}
+    whole, resumed = train_and_resume("m1_m2", data, tmp_path, **recipe | {"data.labelled": 6})
+    told = [(run.data.train.labels != UNLABELLED).sum() for run in (whole, resumed)]
+    assert told == [6, 6]
 
 
 def test_accuracy_counts_rows_whose_class_is_told(model, rows):

@@ -280,7 +280,7 @@ def nodes(graph, found=None):
 def test_onnx_has_fused_layers_one_loop_for_feedback_and_the_same_answers(arguments, expected, rng):
     model = built(arguments)
     endpoint = model.endpoint("score")
-    converted = convert(endpoint, model.name)
+    converted = convert(endpoint, model)
     found = nodes(converted.graph)
     assert {k: found[k] for k in ("LSTM", "GRU", "Loop", "Scan") if k in found} == expected
     session = onnxruntime.InferenceSession(converted.SerializeToString())

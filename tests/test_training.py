@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from resumption import train_and_resume
 from rich.console import Console
 
 import aezoo
@@ -82,16 +83,30 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(rows, tmp_pat
     assert a.history != c.history
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
-def test_two_and_two_epochs_give_the_bits_of_four(rows, tmp_path, schedule):
-    whole = train(rows, tmp_path / "whole", schedule=schedule, epochs=4)
-    part = {"epochs": 2} if schedule != "cosine" else {"epochs": 4, "patience": 4}
-    if schedule == "cosine":  # its horizon is the number of epochs: stop by hand instead
-        with pytest.raises(KeyboardInterrupt):
-            _train_and_interrupt(rows, tmp_path / "parts", after=2, schedule=schedule)
-    else:
-        train(rows, tmp_path / "parts", schedule=schedule, **part)
-    resumed = aezoo.train(resume=tmp_path / "parts", data=rows, verbose=False, epochs=4)
+RECIPE = {"batch_size": 32, "learning_rate": 1e-2, "hidden": (5,), "latent_dim": 2}
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_a_run_cut_off_goes_on_to_the_same_bits(rows, tmp_path, schedule):
+    train_and_resume("vallina_ae", rows, tmp_path, schedule=schedule, **RECIPE)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_goes_on_to_the_same_bits(rows, tmp_path, precision):
+    recipe = RECIPE | {"precision": precision}
+    train_and_resume("vallina_ae", rows, tmp_path, epochs=3, cut=1, **recipe)
+
+
+def test_random_layers_go_on_to_the_same_bits(rows, tmp_path):
+    train_and_resume("vae", rows, tmp_path, likelihood="gaussian", **RECIPE)
+
+
+def test_two_and_two_epochs_give_the_bits_of_four(rows, tmp_path):
+    whole = train(rows, tmp_path / "whole", epochs=4)
+    train(rows, tmp_path / "parts", epochs=2)
+    resumed = aezoo.train(
+        resume=tmp_path / "parts", data=rows, epochs=4, figures=False, verbose=False
+    )
     assert resumed.history == whole.history
     for a, b in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -108,17 +123,6 @@ def _train_and_interrupt(rows, out, after, **overrides):
     aezoo.train("vallina_ae", rows, out=out, verbose=False, callbacks=(Interrupt(),), **recipe)
 
 
-def test_random_layers_resume_bit_for_bit(rows, tmp_path):
-    recipe = {"batch_size": 32, "verbose": False, "figures": False, "hidden": (5,), "latent_dim": 2}
-    recipe |= {"likelihood": "gaussian"}
-    whole = aezoo.train("vae", rows, out=tmp_path / "whole", epochs=4, **recipe)
-    aezoo.train("vae", rows, out=tmp_path / "parts", epochs=2, **recipe)
-    resumed = aezoo.train(
-        resume=tmp_path / "parts", data=rows, epochs=4, figures=False, verbose=False
-    )
-    assert resumed.history == whole.history
-
-
 def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
     np.save(tmp_path / "rows.npy", rows)
     script = textwrap.dedent(
@@ -128,7 +132,7 @@ def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
             def on_epoch_end(self, epoch, logs=None):
                 time.sleep(1)
         aezoo.train("vallina_ae", {str(tmp_path / "rows.npy")!r}, out={str(tmp_path / "run")!r},
-                    epochs=12, batch_size=32, hidden=(5,), output_activation="linear",
+                    epochs=6, batch_size=32, hidden=(5,), output_activation="linear",
                     callbacks=(Slow(),), verbose=False)
         """
     )
@@ -139,12 +143,12 @@ def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    resumed = aezoo.train(resume=tmp_path / "run", epochs=14, figures=False, verbose=False)
+    resumed = aezoo.train(resume=tmp_path / "run", epochs=7, figures=False, verbose=False)
     whole = aezoo.train(
         "vallina_ae",
         str(tmp_path / "rows.npy"),
         out=tmp_path / "whole",
-        epochs=14,
+        epochs=7,
         batch_size=32,
         hidden=(5,),
         output_activation="linear",
@@ -181,20 +185,10 @@ def test_an_output_folder_that_exists_is_kept(rows, tmp_path):
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_resumes_bit_for_bit(rows, tmp_path, precision):
-    whole = train(rows, tmp_path / "whole", precision=precision, epochs=3)
-    train(rows, tmp_path / "parts", precision=precision, epochs=1)
-    resumed = aezoo.train(
-        resume=tmp_path / "parts", data=rows, epochs=3, figures=False, verbose=False
-    )
-    assert resumed.history == whole.history
-
-
 def test_a_run_stopped_in_its_first_epoch_begins_again(rows, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         _train_and_interrupt(rows, tmp_path / "run", after=0)
-    resumed = aezoo.train(resume=tmp_path / "run", data=rows, verbose=False)
+    resumed = aezoo.train(resume=tmp_path / "run", data=rows, figures=False, verbose=False)
     assert resumed.history == train(rows, tmp_path / "whole").history
 
 
@@ -222,7 +216,14 @@ def test_targets_that_are_no_rows_are_refused_before_training(rng, tmp_path):
 def test_what_an_entry_says_of_its_own_data_is_not_said_of_others(rng, tmp_path):
     waves = rng.normal(size=(60, 12)).astype("float32")  # seq2seq_ae trains on class 1 of its own
     run = aezoo.train(
-        "seq2seq_ae", waves, out=tmp_path / "run", epochs=1, units=4, latent_dim=2, verbose=False
+        "seq2seq_ae",
+        waves,
+        out=tmp_path / "run",
+        epochs=1,
+        units=4,
+        latent_dim=2,
+        figures=False,
+        verbose=False,
     )
     assert run.data.section.train_classes is None
     assert run.model.input_shape == (12, 1)
@@ -267,7 +268,13 @@ def test_fine_tuning_starts_from_the_given_weights(rows, tmp_path):
 def test_fine_tuning_brings_pictures_to_the_models_size(rng, tmp_path):
     pictures = rng.integers(0, 256, (20, 12, 12, 1), np.uint8)
     first = aezoo.train(
-        "conv_ae", pictures, out=tmp_path / "first", epochs=1, filters=(2, 2), verbose=False
+        "conv_ae",
+        pictures,
+        out=tmp_path / "first",
+        epochs=1,
+        filters=(2, 2),
+        figures=False,
+        verbose=False,
     )
     (tmp_path / "photos").mkdir()
     for number in range(12):
@@ -321,6 +328,7 @@ def test_over_fitting_is_warned_of(rng, tmp_path):
             "vallina_ae",
             noise,
             out=tmp_path / "run",
+            figures=False,
             verbose=False,
             epochs=60,
             batch_size=8,
@@ -489,7 +497,9 @@ def test_the_bar_moves_within_an_epoch_on_a_terminal():
 def test_an_unknown_token_is_refused_before_training(rng, tmp_path):
     words = rng.integers(1, 12, (60, 5))
     with pytest.raises(ZooError) as error:
-        aezoo.train("seq2seq_ae", words, out=tmp_path / "run", vocabulary=9, verbose=False)
+        aezoo.train(
+            "seq2seq_ae", words, out=tmp_path / "run", vocabulary=9, figures=False, verbose=False
+        )
     assert "x of train" in str(error.value)
 
 
@@ -519,7 +529,7 @@ def test_tokens_train_where_a_vocabulary_is_given(rng, tmp_path):
 def test_a_longer_cosine_says_that_it_is_another_one(rows, tmp_path, capsys):
     train(rows, tmp_path / "run", epochs=2, schedule="cosine")
     (tmp_path / "run" / ".part-x.npz").write_text("left by a killed run")
-    aezoo.train(resume=tmp_path / "run", data=rows, epochs=3)
+    aezoo.train(resume=tmp_path / "run", data=rows, epochs=3, figures=False)
     assert "was made for 2 epochs and goes on as one of 3" in capsys.readouterr().err
     assert not list((tmp_path / "run").glob(".part-*"))
 

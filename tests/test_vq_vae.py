@@ -91,6 +91,7 @@ def test_the_ids_alone_rebuild_the_rows_and_a_prior_over_them_makes_new_ones(tra
     rebuilt = model.endpoint("decode")(codes=ids[:9])["reconstruction"]
     np.testing.assert_allclose(rebuilt, model.predict(x[:9], verbose=0), atol=1e-6)
     monkeypatch.setattr(samplers.Autoregressive, "EPOCHS", 6)
+    monkeypatch.setattr(samplers.Autoregressive, "WIDTH", 64)
     prior = samplers.fit(ids, "autoregressive", seed=0)
     new = prior.sample(200, seed=1)
     np.testing.assert_array_equal(new, prior.sample(200, seed=1))
@@ -107,3 +108,8 @@ def test_ids_and_numbers_are_not_mixed_up():
         samplers.fit(np.zeros((20, 2), "int32"), "mixture")
     with pytest.raises(aezoo.ZooError, match="Choose mixture"):
         samplers.fit(np.zeros((20, 2)), "autoregressive")
+
+
+def test_averages_that_keep_all_of_the_past_are_refused():
+    with pytest.raises(aezoo.ZooError, match="decay"):
+        aezoo.build("vq_vae", decay=1.0)

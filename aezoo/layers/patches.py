@@ -65,7 +65,9 @@ class PatchMask(keras.layers.Layer):
         self.patches, self.ratio, self.width, self.seed = patches, ratio, width, seed
         self.visible = min(max(round(patches * (1.0 - ratio)), 1), patches - 1)
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.token = self.add_weight((width,), keras.initializers.RandomNormal(0.02), name="token")
+        self.token = self.add_weight(
+            (width,), keras.initializers.RandomNormal(stddev=0.02), name="token"
+        )
 
     def draw(self, batch, seed=None):
         """Return the patches of each row in random order, int32 (B, N); the first ones are seen.

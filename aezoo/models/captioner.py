@@ -23,7 +23,7 @@ from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.errors import ZooError
 from aezoo.layers.feedback import recurrent
 from aezoo.models.seq2seq import feedback_decoder
-from aezoo.zoo_model import Width, ZooModel
+from aezoo.zoo_model import Share, Width, ZooModel
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -65,7 +65,7 @@ class VideoCaptioner(ZooModel):
         caption_length: Width = 8,
         vocabulary: Annotated[int, Field(ge=2)] = 24,
         embedding_dim: Width = 16,
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2,
+        dropout: Share = 0.2,
     ):
         if len(input_shape) != 4:
             raise ZooError(

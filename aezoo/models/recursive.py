@@ -25,7 +25,7 @@ from aezoo.errors import ZooError
 from aezoo.layers.lengths import TokenLength
 from aezoo.layers.preprocessing import Preprocessing
 from aezoo.layers.trees import GreedyTree
-from aezoo.zoo_model import Weight, Width, ZooModel
+from aezoo.zoo_model import Share, Weight, Width, ZooModel
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -62,7 +62,7 @@ class RecursiveAE(Classifier, ZooModel):
         vocabulary: Annotated[int, Field(ge=2)] = 8000,
         width: Width = 32,
         classes: Annotated[int, Field(ge=2)] = 2,
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3,
+        dropout: Share = 0.3,
         reconstruction_weight: Weight = 0.1,
         node_weight: Weight = 0.1,
     ):

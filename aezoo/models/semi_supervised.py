@@ -30,10 +30,9 @@ from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_de
 from aezoo.models.dense import dense_decoder
 from aezoo.models.vae import DenseVAE, Likelihood, Scale, output_activation, posterior_heads
 from aezoo.specs import UNLABELLED, label_spec
-from aezoo.zoo_model import EVALUATION_SEED, Weight, Width
+from aezoo.zoo_model import EVALUATION_SEED, Share, Weight, Width
 
 Classes = Annotated[int, Field(ge=2)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 @keras.saving.register_keras_serializable(package="aezoo")

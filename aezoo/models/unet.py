@@ -22,7 +22,7 @@ from aezoo.errors import ZooError
 from aezoo.layers.group_normalization import GroupNormalization
 from aezoo.models.conv import code_and_margins
 from aezoo.segmenter import Segmenter
-from aezoo.zoo_model import Width
+from aezoo.zoo_model import Share, Width
 
 Normalization = Literal["batch", "group", "none"]
 Upsampling = Literal["transposed", "nearest"]
@@ -67,10 +67,10 @@ class UNet(Segmenter):
         filters: Annotated[tuple[Width, ...], Field(min_length=2)] = (16, 32, 64, 128),
         normalization: Normalization = "batch",
         upsampling: Upsampling = "transposed",
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        dropout: Share = 0.0,
         activation: str = "relu",
         loss: Literal["dice", "cross_entropy", "dice_cross_entropy"] = "dice_cross_entropy",
-        label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        label_smoothing: Share = 0.0,
         average_flips: bool = False,
     ):
         block = _Block(normalization, activation)

@@ -16,7 +16,7 @@ from aezoo.autoencoder import Autoencoder
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.layers.vector_quantizer import VectorQuantizer, perplexity
 from aezoo.models.conv import conv_decoder, conv_encoder
-from aezoo.zoo_model import AXES_OF, INPUT_BY_RANK, Weight, Width
+from aezoo.zoo_model import AXES_OF, INPUT_BY_RANK, Share, Weight, Width
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -50,7 +50,7 @@ class VQVAE(Autoencoder):
         codes: Width = 128,
         code_width: Width = 16,
         commitment_weight: Weight = 0.25,
-        decay: float = 0.99,
+        decay: Share = 0.99,
         kernel_size: Width = 3,
         activation: str = "relu",
     ):
