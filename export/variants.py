@@ -24,7 +24,7 @@ from aezoo.specs import EndpointSpec
 HALF_FROM = 256  # numbers of a tensor; smaller ones save nothing
 HALF_LIMIT = float(np.finfo(np.float16).max)
 TIMED_BATCHES = (1, 32)
-_SECONDS = 0.3  # of calls, per graph and batch size
+SECONDS = 0.3  # of calls, per graph and batch size
 
 
 def add(
@@ -199,7 +199,7 @@ def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 def _milliseconds(old, new, names: list[str], inputs: dict) -> tuple[float, float]:
     """Return the median time of a call of each, the two called in turn."""
     taken: tuple[list[float], list[float]] = ([], [])
-    end = time.perf_counter() + 2 * _SECONDS
+    end = time.perf_counter() + 2 * SECONDS
     while len(taken[0]) < 3 or time.perf_counter() < end:
         for session, times in zip((old, new), taken, strict=True):
             began = time.perf_counter()

@@ -30,11 +30,15 @@ def graphs_as_they_are():
 
 @pytest.fixture(autouse=True, scope="session")
 def patient():
-    """Let the processes that answer for exported files rest until the tests have ended."""
-    from aezoo.export import asking
+    """Let the processes that answer for exported files rest until the tests have ended.
+
+    And time smaller graphs for a moment only: what they cost is not held to a figure.
+    """
+    from aezoo.export import asking, variants
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(asking, "RESTS", 1800)
+        patched.setattr(variants, "SECONDS", 0.01)
         yield
     asking.end_resting()
 

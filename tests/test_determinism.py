@@ -1,4 +1,4 @@
-"""The same model exported twice, by processes that share nothing but its file."""
+"""The same model exported by two processes that share nothing but its file."""
 
 import json
 import os
@@ -19,17 +19,15 @@ MADE_ANEW = ("saved_model/1/", "model.keras", "README.md")  # by TensorFlow, by 
 def test_two_exports_have_equal_graphs_and_manifests_that_differ_in_the_time(tmp_path):
     model = aezoo.build("conv_vae", input_shape=(9, 8, 1), latent_dim=3, seed=0)
     model.save(tmp_path / "model.keras")
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", EXPORT, str(tmp_path / "model.keras"), str(tmp_path / seed)],
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for seed in ("1", "2")
-    ]
-    ended = [(one.communicate()[1], one.returncode) for one in running]
-    assert [code for _, code in ended] == [0, 0], ended
+    other = subprocess.Popen(
+        [sys.executable, "-c", EXPORT, str(tmp_path / "model.keras"), str(tmp_path / "1")],
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    aezoo.export_bundle(aezoo.load(tmp_path / "model.keras"), tmp_path / "2")
+    said = other.communicate()[1]
+    assert other.returncode == 0, said
     graphs = sorted(path.name for path in (tmp_path / "1" / "onnx").iterdir())
     assert "generate.onnx" in graphs
     for name in graphs:

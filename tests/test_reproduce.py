@@ -101,6 +101,7 @@ def few_draws(monkeypatch):
     monkeypatch.setattr(sampling, "GENERATED", 200)
     monkeypatch.setattr(conditional, "PER_LABEL", 100)
     monkeypatch.setattr(samplers.Flow, "STEPS", 20)
+    monkeypatch.setattr(samplers.Flow, "COUPLINGS", 2)
     monkeypatch.setattr(samplers.Autoregressive, "EPOCHS", 1)
     monkeypatch.setattr(samplers.Autoregressive, "WIDTH", 16)
 

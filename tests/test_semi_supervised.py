@@ -9,6 +9,7 @@ from scipy.stats import norm
 import aezoo
 from aezoo.data import load
 from aezoo.errors import ZooError
+from aezoo.measures import semi_supervised
 from aezoo.measures.semi_supervised import spread
 from aezoo.models.semi_supervised import SemiSupervisedVAE, StackedSemiSupervisedVAE
 from aezoo.specs import UNLABELLED
@@ -190,6 +191,14 @@ def test_labels_of_two_clusters_spread_from_one_row_each(rng):
     labels[[3, 50]] = [7, 4]
     answered = spread(codes, labels, np.array([[0.0, 0.0], [9.0, 9.0]]))
     assert answered.tolist() == [7, 4]
+
+
+def test_labels_spread_over_codes_beside_a_model_that_learns_labels(monkeypatch):
+    tiny = {"hidden": (32,), "latent_dim": 8, "epochs": 2}
+    monkeypatch.setattr(semi_supervised, "_M1", tiny)
+    data = load("sample", labelled=50).with_labels_as_targets()
+    assert data.train.targets is not None
+    assert 20 < semi_supervised.label_spreading(data)["test_error"] < 70  # ten classes
 
 
 def test_unlabelled_rows_help(rng):

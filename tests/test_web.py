@@ -4,7 +4,9 @@ Needs Chromium, npm and the package playwright; skipped with a reason where one 
 """
 
 import dataclasses
+import fcntl
 import functools
+import os
 import shutil
 import threading
 import time
@@ -91,12 +93,20 @@ def runtime() -> Path | None:
 
 
 def exported(kind: str, factory):
-    """Return a model and the folder of its bundle, made once for this file and test_node."""
+    """Return a model and the folder of its bundle, made once for all files and workers."""
     if kind not in _EXPORTED:
-        model = {"conv": conv, "vae": vae, "series": series, "unet": unet}[kind]()
-        folder = factory.mktemp("bundles") / kind
-        export_bundle(model, folder, sample=rows_of(kind, 4, seed=2), web=runtime() or False)
-        _EXPORTED[kind] = model, folder
+        shared = factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            shared = shared.parent
+        folder = shared / "bundles" / kind
+        folder.parent.mkdir(exist_ok=True)
+        with (folder.parent / f"{kind}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                model = {"conv": conv, "vae": vae, "series": series, "unet": unet}[kind]()
+                rows = rows_of(kind, 4, seed=2)
+                export_bundle(model, folder, sample=rows, web=runtime() or False)
+        _EXPORTED[kind] = aezoo.load(folder), folder
     return _EXPORTED[kind]
 
 

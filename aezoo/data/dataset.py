@@ -70,6 +70,11 @@ class DataSet:
 
         return dataclasses.replace(self, **{role: of(rows) for role, rows in self.roles().items()})
 
+    def without_targets(self) -> "DataSet":
+        """Return the data for a model that reconstructs its rows."""
+        rows = {role: type(r)(r.x, r.labels, None, r.index) for role, r in self.roles().items()}
+        return dataclasses.replace(self, **rows)
+
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(rows)} {role}" for role, rows in self.roles().items())
         return f"<data {self.name}: {self.modality} {self.train.shape}, {sizes}>"

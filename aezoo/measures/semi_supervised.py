@@ -30,7 +30,7 @@ def class_error(model: ZooModel, dataset: DataSet) -> dict[str, float]:
 
 def label_spreading(dataset: DataSet) -> dict[str, float]:
     """Return the test error, in percent, of labels spread over the codes of a `vae` (M1)."""
-    m1 = trained_beside("vae", dataset, _M1)
+    m1 = trained_beside("vae", dataset.without_targets(), _M1)
     answered = spread(codes_of(m1, dataset.train), dataset.train.labels, codes_of(m1, dataset.test))
     return {"test_error": 100.0 * float((answered != dataset.test.labels).mean())}
 
@@ -57,7 +57,8 @@ def spread(codes: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndar
     graph = np.concatenate([told, chosen])
     spreader = LabelSpreading(kernel="knn", n_neighbors=NEIGHBOURS, alpha=CLAMP, max_iter=100)
     spreader.fit(codes[graph], labels[graph])
-    return spreader.predict(others)
+    with np.errstate(invalid="ignore"):  # no label reaches some rows: they get the first class
+        return spreader.predict(others)
 
 
 def codes_of(model: ZooModel, rows: Rows) -> np.ndarray:
