@@ -147,9 +147,10 @@ def _measured(
         seconds = round(time.perf_counter() - began)
         yield _row(f"seed {seed}", values, recipe, run.best["epoch"], seconds)
         if "untrained" not in known:
-            untrained = build_entry(run.model.entry, seed=seed)  # without pretraining, too
-            untrained.preprocessing = run.model.preprocessing
-            yield _row("untrained", measure(untrained, run.data), recipe)
+            new = build_entry(run.model.entry, seed=seed)  # without pretraining, too
+            run.model.set_weights(new.get_weights())  # what was traced to measure it serves again
+            run.model.optimizer.iterations.assign(0)
+            yield _row("untrained", measure(run.model, run.data), recipe)
         for control in controls:
             name = control.partition(":")[2].replace("_", " ")
             if name not in known:
