@@ -118,11 +118,13 @@ def _called(layer: type, call) -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_cudnn(model: ZooModel) -> Iterator[None]:
-    """Trace recurrent layers as on a machine without a GPU, so that the files run anywhere."""
+    """Trace recurrent layers as on a machine without a GPU, so that the files run anywhere.
+
+    Endpoints are made anew, so that the model is traced as it is now.
+    """
     layers = [layer for layer in model._flatten_layers() if hasattr(layer, "use_cudnn")]
     before = [layer.use_cudnn for layer in layers]
-    if layers:
-        model.renew_endpoints()
+    model.renew_endpoints()
     for layer in layers:
         layer.use_cudnn = False
     try:
