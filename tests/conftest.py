@@ -12,9 +12,10 @@ import pytest
 
 
 def pytest_collection_finish():
-    """Leave what the imports made out of all collections of garbage, a tenth of the time else."""
+    """Collect garbage less often, and never what the imports made: a fifth of the time else."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 10, 10)
 
 
 @pytest.fixture(autouse=True, scope="session")
