@@ -118,5 +118,6 @@ def test_the_shell_itself_shows_a_mistake_alike(tmp_path):
     done = shell("train", "conv_ae", "--data", "sampel", cwd=tmp_path)
     assert done.returncode == 1
     assert "Did you mean 'sample'?" in done.stderr
+    assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 4
     assert list(tmp_path.iterdir()) == []
