@@ -33,12 +33,15 @@ results: $(READY)
 notebooks: $(READY)
 	$(BIN)/python -m pytest tests/test_notebooks.py
 
-# Installed again only when what is pinned or declared has changed.
+# Installed again only when what is pinned or declared has changed. What is imported is compiled
+# then: compiling all beforehand takes as long as downloading it.
 $(READY): constraints.txt pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" \
 	  || { echo "aezoo needs Python 3.11 to 3.13; set PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	@echo "Installing TensorFlow and what else constraints.txt pins into $(VENV): a few minutes, once"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  -c constraints.txt -e ".[test]"
 	touch $(READY)
 
 clean:

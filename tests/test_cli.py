@@ -67,8 +67,8 @@ def test_training_is_silent_about_tensorflow(run):
 
 def test_a_run_goes_on_where_it_stopped(run):
     out, _ = run
-    done = shell("train", "--resume", out, "--epochs", "5")
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, ["train", "--resume", str(out), "--epochs", "5"])
+    assert done.exit_code == 0, done.output
     assert "epoch 4/5" in done.stderr
     assert "epoch 3/5" not in done.stderr
     history = (out / "history.csv").read_text().splitlines()
@@ -78,10 +78,13 @@ def test_a_run_goes_on_where_it_stopped(run):
 def test_export_verify_and_predict_agree_with_the_model(run, table, tmp_path):
     out, _ = run
     bundle, answer = tmp_path / "bundle", tmp_path / "answer.npz"
-    assert shell("export", out, bundle).returncode == 0
-    assert shell("verify", bundle).returncode == 0
-    done = shell("predict", bundle, table, "--endpoint", "score", "--output", answer)
-    assert done.returncode == 0, done.stderr
+    for command in (
+        ["export", out, bundle],
+        ["verify", bundle],
+        ["predict", bundle, table, "--endpoint", "score", "--output", answer],
+    ):
+        done = CliRunner().invoke(app, [str(part) for part in command])
+        assert done.exit_code == 0, done.output
     rows = np.loadtxt(table, delimiter=",", skiprows=1).astype("float32")
     expected = aezoo.load(out).endpoint("score")(features=rows)["score"]
     np.testing.assert_allclose(np.load(answer)["score"], expected, atol=1e-5, rtol=1e-5)

@@ -4,40 +4,81 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import aezoo
+from aezoo.checks.bench import bench_of
+from aezoo.registry import find
 
 EXPORT = """
-import sys, warnings
+import pathlib, sys, warnings
 warnings.simplefilter("ignore")
-import aezoo
-aezoo.export_bundle(aezoo.load(sys.argv[1]), sys.argv[2])
+import aezoo.quiet
+aezoo.quiet.import_tensorflow()
+bundles = pathlib.Path(sys.argv[1])
+for path in sys.argv[2:]:
+    aezoo.export_bundle(aezoo.load(path), bundles / pathlib.Path(path).stem)
 """
 MADE_ANEW = ("saved_model/1/", "model.keras", "README.md")  # by TensorFlow, by Keras, with the time
 
 
 def test_two_exports_have_equal_graphs_and_manifests_that_differ_in_the_time(tmp_path):
     model = aezoo.build("conv_vae", input_shape=(9, 8, 1), latent_dim=3, seed=0)
-    model.save(tmp_path / "model.keras")
-    other = subprocess.Popen(
-        [sys.executable, "-c", EXPORT, str(tmp_path / "model.keras"), str(tmp_path / "1")],
-        env=os.environ | {"PYTHONHASHSEED": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    aezoo.export_bundle(aezoo.load(tmp_path / "model.keras"), tmp_path / "2")
-    said = other.communicate()[1]
-    assert other.returncode == 0, said
-    graphs = sorted(path.name for path in (tmp_path / "1" / "onnx").iterdir())
-    assert "generate.onnx" in graphs
-    for name in graphs:
-        first, second = ((tmp_path / seed / "onnx" / name).read_bytes() for seed in "12")
-        assert first == second, name
+    model.save(tmp_path / "conv_vae.keras")
+    other = exporting(tmp_path / "1", [tmp_path / "conv_vae.keras"])
+    aezoo.export_bundle(aezoo.load(tmp_path / "conv_vae.keras"), tmp_path / "2" / "conv_vae")
+    ended(other)
+    graphs = equal_graphs(tmp_path / "1", tmp_path / "2")
+    assert "conv_vae/onnx/generate.onnx" in graphs
 
-    first, second = (json.loads((tmp_path / seed / "manifest.json").read_text()) for seed in "12")
+    first, second = (
+        json.loads((tmp_path / place / "conv_vae" / "manifest.json").read_text()) for place in "12"
+    )
     assert first["content_digest"] == second["content_digest"]
     for made in (first, second):
         for key in ("created", "sha256", "bytes"):
             made.pop(key)
         made["files"] = {k: v for k, v in made["files"].items() if not k.startswith(MADE_ANEW)}
     assert first == second and len(first["files"]) == len(graphs) + 1  # the probe
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_onnx_files_of_every_entry(tmp_path):
+    models = []
+    for name in aezoo.list_models():
+        models.append(tmp_path / f"{name}.keras")
+        bench_of(find(name)).seasoned.save(models[-1])
+    processes = [exporting(tmp_path / place, models, hashes=place) for place in "12"]
+    for process in processes:
+        ended(process)
+    graphs = equal_graphs(tmp_path / "1", tmp_path / "2")
+    assert {name.split("/")[0] for name in graphs} == {*aezoo.list_models()}
+
+
+def exporting(bundles: Path, models: list[Path], *, hashes: str = "1") -> subprocess.Popen:
+    """Start a process that exports these models; its hashes of strings are seeded."""
+    return subprocess.Popen(
+        [sys.executable, "-c", EXPORT, str(bundles), *map(str, models)],
+        env=os.environ | {"PYTHONHASHSEED": hashes},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen) -> None:
+    """Wait for a process that must succeed."""
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
+
+
+def equal_graphs(first: Path, second: Path) -> list[str]:
+    """Return the names of the ONNX files, which have the same bytes in both folders."""
+    names, others = (
+        sorted(str(path.relative_to(root)) for path in root.rglob("*.onnx"))
+        for root in (first, second)
+    )
+    assert names == others
+    assert [n for n in names if (first / n).read_bytes() != (second / n).read_bytes()] == []
+    return names

@@ -139,6 +139,7 @@ def test_an_installed_package_adds_entries_by_its_entry_point(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import aezoo;"
         "assert 'half_ae' in aezoo.list_models();"
+        "from aezoo import quiet; quiet.import_tensorflow();"
         "assert aezoo.build('Half-AE').count_params() == 22;"
         "import aezoo.checks;"
         "assert aezoo.checks.run_check('half_ae', 'predict_and_evaluate_repeat').ok"

@@ -1,8 +1,5 @@
 """The sequence autoencoder: lengths, feedback, tokens, and the graphs they become."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import onnxruntime
@@ -230,20 +227,6 @@ def test_a_hand_written_loop_takes_the_step_that_fit_takes(series, feedback):
     keras.optimizers.SGD().apply_gradients(zip(gradients, model.trainable_variables, strict=True))
     for one, two in zip(model.get_weights(), fitted, strict=True):
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
-
-
-def test_a_saved_model_answers_alike_in_a_fresh_process(tmp_path, tokens):
-    model = built(TOKENS, variable_length=True, feedback=True)
-    model.save(tmp_path / "model.keras")
-    np.savez(tmp_path / "rows.npz", tokens=tokens, length=LENGTH)
-    code = (
-        "import keras, numpy as np, aezoo.models;"
-        "rows = dict(np.load('rows.npz'));"
-        "np.save('answer.npy', keras.models.load_model('model.keras').predict(rows, verbose=0))"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
-    expected = model.predict({"tokens": tokens, "length": LENGTH}, verbose=0)
-    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), expected, rtol=0, atol=1e-6)
 
 
 def test_preprocessing_is_fitted_on_valid_steps_only(series):

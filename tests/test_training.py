@@ -127,7 +127,9 @@ def test_a_killed_run_goes_on_from_its_last_whole_epoch(rows, tmp_path):
     np.save(tmp_path / "rows.npy", rows)
     script = textwrap.dedent(
         f"""
-        import time, keras, aezoo
+        import time, aezoo.quiet
+        aezoo.quiet.import_tensorflow()
+        import keras
         class Slow(keras.callbacks.Callback):
             def on_epoch_end(self, epoch, logs=None):
                 time.sleep(1)
