@@ -68,6 +68,18 @@ def vae():
     return model
 
 
+def cvae():
+    model = aezoo.build("cvae", input_shape=(12, 16, 1), hidden=(16,), latent_dim=3, seed=0)
+    model.adapt(rows_of("cvae", 16))
+    return model
+
+
+def vq_vae():
+    model = aezoo.build("vq_vae", input_shape=(12, 16, 1), filters=(4,), seed=0)
+    model.adapt(rows_of("vq_vae", 16))
+    return model
+
+
 def series():
     model = aezoo.build(
         "seq2seq_ae", input_shape=(12, 2), units=8, latent_dim=2, variable_length=True, seed=0
@@ -81,6 +93,9 @@ def unet():
     model = aezoo.build("unet", input_shape=(12, 16, 3), filters=(4, 8), classes=3, seed=0)
     model.adapt(rows_of("unet", 16))
     return model
+
+
+MODELS = {made.__name__: made for made in (conv, vae, cvae, vq_vae, series, unet)}
 
 
 @functools.cache
@@ -103,7 +118,7 @@ def exported(kind: str, factory):
         with (folder.parent / f"{kind}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.exists():
-                model = {"conv": conv, "vae": vae, "series": series, "unet": unet}[kind]()
+                model = MODELS[kind]()
                 rows = rows_of(kind, 4, seed=2)
                 export_bundle(model, folder, sample=rows, web=runtime() or False)
         _EXPORTED[kind] = aezoo.load(folder), folder
@@ -410,6 +425,49 @@ def test_sliders_show_what_the_decoder_makes_of_them(opened):
     page.click("#random")
     drawn = np.array(settled(page)["made"]["code"])
     assert drawn.std() > 0.4 and not np.allclose(drawn, code[0], atol=0.1)
+
+
+def test_what_stands_beside_a_code_is_typed_or_that_of_the_input(opened):
+    page, model, _ = opened("cvae")
+    seen = settled(page)
+    assert seen["made"]["beside"] == {"label": 0}
+    page.fill("#code-label", "2")
+    page.keyboard.press("Enter")
+    made = settled(page)["made"]
+    assert made["beside"] == {"label": 2} and made["code"] == seen["made"]["code"]
+    assert not np.allclose(made["data"], seen["made"]["data"], atol=1e-3)
+    page.fill("#input-label", "1")
+    page.keyboard.press("Enter")
+    assert settled(page)["made"]["beside"] == {"label": 2}  # it was typed: the input leaves it
+    page.click("#encode")
+    followed = settled(page)
+    assert followed["made"]["beside"] == {"label": 1}
+    latent = by_keras(model, "encode", followed)["latent"]
+    np.testing.assert_allclose(followed["made"]["code"], latent[0], rtol=1e-4, atol=1e-5)
+    for one in (made, followed["made"]):
+        asked = {"latent": np.array([one["code"]], "float32")}
+        asked["label"] = np.array([[one["beside"]["label"]]], "int32")
+        expected = model.endpoint("decode")(**asked)["reconstruction"]
+        np.testing.assert_allclose(one["data"], expected.ravel(), rtol=1e-4, atol=255e-5)
+
+    page.fill("#code-label", "17")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert page.text_content("#problem").startswith("label: ")
+
+
+def test_codes_that_are_numbers_of_a_table_are_whole(opened):
+    page, model, _ = opened("vq_vae")
+    seen = settled(page)
+    codes = by_keras(model, "encode", seen)["codes"]
+    assert seen["made"]["code"] == codes.ravel().tolist()
+    page.click("#random")
+    drawn = settled(page)["made"]
+    assert drawn["code"] != seen["made"]["code"]
+    for made in (seen["made"], drawn):
+        asked = np.array(made["code"], "int32").reshape(codes.shape)
+        expected = model.endpoint("decode")(codes=asked)["reconstruction"]
+        np.testing.assert_allclose(made["data"], expected.ravel(), rtol=1e-4, atol=255e-5)
 
 
 def test_a_pasted_series_is_scored_up_to_its_length(opened):

@@ -3,9 +3,10 @@
 import { View, askAll } from "./answer.js";
 import { Bundle, Problem, arrayOf, sizeOf } from "./bundle.js";
 import { describeBundle } from "./facts.js";
+import { numberField, startOf } from "./field.js";
 import { Latent } from "./latent.js";
 import { readNpz } from "./npz.js";
-import { byId, element, trying } from "./page.js";
+import { byId, trying } from "./page.js";
 import { Source } from "./source.js";
 import { Verdict } from "./verdict.js";
 import { whiteOf } from "./pictures.js";
@@ -58,6 +59,9 @@ function prepareAsking(bundle, main, view, examples) {
   const row = {};
   const verdict = new Verdict(bundle, (threshold) => change({ threshold }));
   const numbers = prepareNumbers(bundle, main, (name, value) => change({ [name]: value }));
+  for (const tensor of Object.values(numbers)) {
+    if (tensor.default === null) row[tensor.name] = arrayOf(tensor.dtype, [startOf(tensor)]);
+  }
   const padded = "length" in numbers;
   const { origin } = bundle.manifest.probe;
   let [running, waiting, settled] = [false, false, null];
@@ -119,18 +123,8 @@ function prepareNumbers(bundle, main, onChange) {
     .flatMap((endpoint) => endpoint.inputs)
     .filter(({ name, shape }) => ![main.name, "threshold"].includes(name) && sizeOf(shape) === 1);
   const specs = Object.fromEntries(beside.map((tensor) => [tensor.name, tensor]));
-  for (const { name, dtype, low, high, default: value, description } of Object.values(specs)) {
-    const step = dtype === "float32" ? "any" : 1;
-    const field = element("input", { type: "number", id: `input-${name}`, step, value: value ?? 0 });
-    if (low !== null) field.min = low;
-    if (high !== null) field.max = high;
-    field.addEventListener("change", () => trying(() => {
-      if (!field.checkValidity() || field.value === "") throw new Problem(`${name}: ${field.validationMessage}`);
-      onChange(name, arrayOf(dtype, [field.value]));
-    }));
-    const said = element("span", { className: "quiet", id: `about-${name}` }, [description]);
-    field.setAttribute("aria-describedby", said.id);
-    byId("beside").append(element("div", {}, [element("label", {}, [`${name} `, field]), said]));
+  for (const tensor of Object.values(specs)) {
+    byId("beside").append(numberField(tensor, `input-${tensor.name}`, (value) => onChange(tensor.name, value)));
   }
   return specs;
 }
@@ -142,16 +136,22 @@ function prepareLatent(bundle, view, examples) {
   const [output] = endpoint.outputs;
   const shown = view ?? new View(bundle, output, null);
   byId("walk").classList.toggle("pictures", shown.rank === 3);
-  const encodes = bundle.spec("encode") && endpoint.inputs[0].name === "latent";
+  const [code] = endpoint.inputs;
+  const encodes = bundle.spec("encode")?.outputs.some(({ name }) => name === code.name);
   return new Latent({
     bundle,
     endpoint,
-    codes: examples[endpoint.inputs[0].name] ?? [],
-    encode: encodes ? () => page.answers?.encode.latent : null,
+    codes: examples[code.name] ?? [],
+    encode: encodes ? () => page.answers?.encode && { ...page.asked, ...page.answers.encode } : null,
     normal: Boolean(bundle.spec("generate")),
-    show: (answer, code) => {
+    show: (answer, asked) => {
       byId("latent-view").replaceChildren(shown.made(answer[output.name], "made from this code"));
-      page.made = { code: Array.from(code), data: Array.from(answer[output.name]) };
+      const beside = endpoint.inputs.slice(1).map(({ name }) => [name, asked[name][0]]);
+      page.made = {
+        code: Array.from(asked[code.name]),
+        beside: Object.fromEntries(beside),
+        data: Array.from(answer[output.name]),
+      };
     },
   });
 }

@@ -1,6 +1,7 @@
 // A walk through the codes: sliders, and the picture or series that follows.
 
-import { sizeOf } from "./bundle.js";
+import { arrayOf, sizeOf } from "./bundle.js";
+import { numberField, startOf } from "./field.js";
 import { CodeMap } from "./map.js";
 import { byId, element, short, trying } from "./page.js";
 
@@ -10,15 +11,18 @@ export class Latent {
   /**
    * @param endpoint The spec of `decode` or `generate`.
    * @param codes Codes of example rows (typed arrays), to place the ranges; may be empty.
-   * @param encode Returns the current input's code; null where codes have no input.
-   * @param show Called with the answered row.
+   * @param encode Returns the current input's code and what stands beside it, by name; null where
+   *   codes have no input.
+   * @param show Called with the answer and what was asked.
    * @param normal Whether codes are draws from N(0, I).
    */
   constructor({ bundle, endpoint, codes, encode, show, normal }) {
     Object.assign(this, { bundle, endpoint, codes, encode, show, normal });
-    this.spec = endpoint.inputs[0];
+    [this.spec, ...this.others] = endpoint.inputs;
+    this.whole = this.spec.dtype !== "float32"; // codes that are numbers of a table
     this.size = sizeOf(this.spec.shape);
-    this.code = new Float32Array(this.size);
+    this.code = arrayOf(this.spec.dtype, this.size);
+    this.beside = Object.fromEntries(this.others.map((one) => [one.name, arrayOf(one.dtype, [startOf(one)])]));
     this.#build();
     if (this.size === 2) {
       this.map = new CodeMap([this.#range(0), this.#range(1)], codes, (code) => this.set(code));
@@ -26,31 +30,43 @@ export class Latent {
     byId("encode").hidden = !encode;
     byId("encode").addEventListener("click", () => this.follow(true));
     byId("random").addEventListener("click", () => this.set(this.#draw()));
-    byId("zero").addEventListener("click", () => this.set(new Float32Array(this.size)));
+    byId("zero").addEventListener("click", () => this.set(arrayOf(this.spec.dtype, this.size)));
     this.follow(true);
     if (!this.following) this.set(this.code);
   }
 
   /** Set the sliders to the input's code, and go with it until one of them is moved. */
   follow(wanted) {
-    const code = wanted && this.encode?.();
-    this.following = Boolean(code);
+    const seen = wanted && this.encode?.();
+    this.following = Boolean(seen);
     byId("encode").setAttribute("aria-pressed", this.following);
-    if (code) this.set(code, true);
+    if (!seen) return;
+    for (const { name } of this.others.filter((one) => one.name in seen)) {
+      this.beside[name] = seen[name];
+      byId(`code-${name}`).value = seen[name][0];
+    }
+    this.set(seen[this.spec.name], true);
   }
 
   set(code, following = false) {
     if (!following) this.follow(false);
-    this.code = Float32Array.from(code);
+    this.code = arrayOf(this.spec.dtype, code);
     this.sliders.forEach((slider, i) => this.#place(slider, code[i]));
     this.map?.mark(this.code);
     this.#ask();
   }
 
   #build() {
+    for (const one of this.others) {
+      byId("code-beside").append(numberField(one, `code-${one.name}`, (value) => {
+        this.follow(false);
+        this.beside[one.name] = value;
+        this.#ask();
+      }));
+    }
     this.sliders = Array.from({ length: Math.min(this.size, SHOWN) }, (_, i) => {
       const [low, high] = this.#range(i);
-      const slider = element("input", { type: "range", min: low, max: high, step: "any", id: `code-${i}` });
+      const slider = element("input", { type: "range", min: low, max: high, step: this.whole ? 1 : "any", id: `code-${i}` });
       slider.addEventListener("input", () => {
         this.follow(false);
         this.code[i] = slider.value;
@@ -65,7 +81,7 @@ export class Latent {
     const rest = this.size - this.sliders.length;
     byId("latent-note").textContent = [
       rest ? `The first ${SHOWN} of ${this.size} numbers; the others keep their values.` : "",
-      `Random draws: ${this.normal ? "N(0, 1)" : "around the codes of the examples"}.`,
+      `Random draws: ${this.#drawn()}.`,
     ].join(" ").trim();
   }
 
@@ -93,7 +109,18 @@ export class Latent {
     return [Math.min(side(this.spec.low, -3), ...seen), Math.max(side(this.spec.high, 3), ...seen)];
   }
 
+  #drawn() {
+    if (this.whole) return "each number as likely as any";
+    return this.normal ? "N(0, 1)" : "around the codes of the examples";
+  }
+
   #draw() {
+    if (this.whole) {
+      return Array.from({ length: this.size }, (_, i) => {
+        const [low, high] = this.#range(i);
+        return low + Math.floor(Math.random() * (high - low + 1));
+      });
+    }
     const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
     return Float32Array.from({ length: this.size }, (_, i) => {
       if (this.normal || !this.codes.length) return normal();
@@ -111,10 +138,9 @@ export class Latent {
     this.running = true;
     while (this.waiting) {
       this.waiting = false;
-      const code = this.code.slice();
-      const asking = () => this.bundle.ask(this.endpoint.name, { [this.spec.name]: code });
-      const answer = await trying(asking, { quiet: true });
-      if (answer) this.show(answer, code);
+      const asked = { ...this.beside, [this.spec.name]: this.code.slice() };
+      const answer = await trying(() => this.bundle.ask(this.endpoint.name, asked), { quiet: true });
+      if (answer) this.show(answer, asked);
     }
     this.running = false;
   }
