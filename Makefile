@@ -23,6 +23,7 @@ results: $(READY)
 	$(BIN)/python benchmarks/published_recipes.py
 	$(BIN)/python benchmarks/unet_brain_mri.py
 	$(BIN)/python benchmarks/seq2seq_ecg5000.py
+	$(BIN)/python benchmarks/semi_supervised_anomalies.py
 	$(BIN)/python benchmarks/export_parity.py
 	$(BIN)/python benchmarks/runtimes.py
 	$(BIN)/python benchmarks/scoring.py

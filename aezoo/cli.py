@@ -165,7 +165,7 @@ def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column()
+    table.add_column("metric")
     for role in metrics:
         table.add_column(role, justify="right")
     for term in next(iter(metrics.values())):  # a row each: some models have ten

@@ -7,10 +7,11 @@ Fashion-MNIST, dresses (normal) and coats (abnormal). Two cases:
 - few labels: 10,000 rows, half of them abnormal, of which 100 are labelled. M2 and M1+M2 against
   label spreading on the codes of a variational autoencoder (M1). Share of test rows told rightly.
 - no labels: training rows of which 1, 2, 5 and 10 in a hundred are abnormal, mixed and unlabelled.
-  The codes of M1 are clustered by a mixture of two Gaussians, the smaller of which is taken for the
+  The codes of M1 are clustered by a mixture of Gaussians, the smallest of which is taken for the
   abnormal one; beside it the reconstruction error. AUROC and F1 on test rows mixed alike.
 
-Two draws of labels and rows each. The recipe was not tuned.
+Two draws of labels and rows each. The mixture was chosen on training rows held out in a third draw;
+of two Gaussians with covariances of their own, both took normal rows and the AUROC was below .15.
 """
 
 import csv
@@ -80,8 +81,9 @@ def no_labels(full: DataSet, seed: int, share: float):
     )
     m1 = _trained("vae", data, seed, M1)
     codes, asked = codes_of(m1, data.train), codes_of(m1, data.test)
-    axes = PCA(10, whiten=True, random_state=0).fit(codes)
-    mixture = GaussianMixture(2, n_init=5, random_state=0).fit(axes.transform(codes))
+    axes = PCA(5, whiten=True, random_state=0).fit(codes)
+    mixture = GaussianMixture(8, covariance_type="tied", n_init=5, random_state=0)
+    mixture.fit(axes.transform(codes))
     odd = mixture.weights_.argmin()
     chance = mixture.predict_proba(axes.transform(asked))[:, odd]
     yield "clustered codes", roc_auc_score(y_test, chance), f1_score(y_test, chance > 0.5)

@@ -40,7 +40,7 @@ _MODULES = {
     "function": "tensorflow",
 }
 
-RESTS = 60  # seconds; replay.py ends itself then
+RESTS = 120  # seconds; replay.py ends itself then
 
 
 def is_installed(kind: str) -> bool:
@@ -106,7 +106,7 @@ class Process:
 
     def is_rested(self) -> bool:
         """Whether it will be there for another use."""
-        return self.process.poll() is None and time.monotonic() - self.rested_at < RESTS / 2
+        return self.process.poll() is None and time.monotonic() - self.rested_at < RESTS / 4
 
     def end(self) -> None:
         """End it, whatever it does."""

@@ -55,7 +55,7 @@ def test_training_prints_epochs_and_writes_the_run(run):
     assert f"aezoo export {out} DIR" in done.stdout
     assert len(aezoo.load(out).probe_rows) > 0
     printed = [line.split() for line in done.stdout.splitlines()]
-    assert printed[0] == ["validation", "test"]
+    assert printed[0] == ["metric", "validation", "test"]
     assert printed[1][0] == "loss" and float(printed[1][2]) > 0
 
 

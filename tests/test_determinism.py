@@ -37,9 +37,7 @@ def test_two_exports_have_equal_graphs_and_manifests_that_differ_in_the_time(tmp
     graphs = equal_graphs(tmp_path / "1", tmp_path / "2")
     assert "vae/onnx/generate.onnx" in graphs
 
-    first, second = (
-        json.loads((tmp_path / place / "vae" / "manifest.json").read_text()) for place in "12"
-    )
+    first, second = (manifest(tmp_path / place / "vae") for place in "12")
     assert first["content_digest"] == second["content_digest"]
     for made in (first, second):
         for key in ("created", "sha256", "bytes"):
@@ -59,6 +57,13 @@ def test_two_processes_write_the_same_onnx_files_of_every_entry(tmp_path):
         ended(process)
     graphs = equal_graphs(tmp_path / "1", tmp_path / "2")
     assert {name.split("/")[0] for name in graphs} == {*aezoo.list_models()}
+    for name in aezoo.list_models():
+        first, second = (manifest(tmp_path / place / name) for place in "12")
+        assert first["content_digest"] == second["content_digest"], name
+
+
+def manifest(bundle: Path) -> dict:
+    return json.loads((bundle / "manifest.json").read_text())
 
 
 def exporting(
