@@ -10,8 +10,8 @@ Fashion-MNIST, dresses (normal) and coats (abnormal). Two cases:
   The codes of M1 are clustered by a mixture of Gaussians, the smallest of which is taken for the
   abnormal one; beside it the reconstruction error. AUROC and F1 on test rows mixed alike.
 
-Two draws of labels and rows each. The mixture was chosen on training rows held out in a third draw;
-of two Gaussians with covariances of their own, both took normal rows and the AUROC was below .15.
+Two draws of labels and rows each. The mixture was chosen on training rows held out in a third draw,
+where its AUROC was .97; it does not carry over: which cluster is the smallest depends on the draw.
 """
 
 import csv
