@@ -106,6 +106,7 @@ class Process:
 
     def is_rested(self) -> bool:
         """Whether it will be there for another use."""
+        # A machine that stalls may take long to tell it.
         return self.process.poll() is None and time.monotonic() - self.rested_at < RESTS / 4
 
     def end(self) -> None:

@@ -46,6 +46,7 @@ def test_models_answer_and_are_measured_alike_in_a_fresh_process(rng, tmp_path):
         np.savez(tmp_path / f"{name}.npz", **rows, **({} if y is None else {"y": y}))
         measured = model.evaluate(x, y, verbose=0, return_dict=True)
         expected[name] = model.predict(x, verbose=0), measured
+    assert sorted(expected["unet"][1]) == ["dice", "loss", "mean_iou", "segmentation_loss"]
     paths = [str(tmp_path / f"{name}.keras") for name in given]
     done = subprocess.run([sys.executable, "-c", READ, *paths], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
