@@ -456,6 +456,12 @@ def test_what_stands_beside_a_code_is_typed_or_that_of_the_input(opened):
     assert page.text_content("#problem").startswith("label: ")
 
 
+def test_an_input_without_a_default_is_not_made_up(opened):
+    page, _, _ = opened("cvae")
+    said = page.evaluate("aezoo.bundle.ask('reconstruct', {}).catch((problem) => problem.message)")
+    assert said == "reconstruct needs image."
+
+
 def test_codes_that_are_numbers_of_a_table_are_whole(opened):
     page, model, _ = opened("vq_vae")
     seen = settled(page)

@@ -60,7 +60,7 @@ function prepareAsking(bundle, main, view, examples) {
   const verdict = new Verdict(bundle, (threshold) => change({ threshold }));
   const numbers = prepareNumbers(bundle, main, (name, value) => change({ [name]: value }));
   for (const tensor of Object.values(numbers)) {
-    if (tensor.default === null) row[tensor.name] = arrayOf(tensor.dtype, [startOf(tensor)]);
+    if (tensor.default === null) row[tensor.name] = startOf(tensor);
   }
   const padded = "length" in numbers;
   const { origin } = bundle.manifest.probe;

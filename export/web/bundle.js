@@ -117,6 +117,7 @@ export class Bundle {
     const feeds = {};
     for (const { name: key, shape, dtype, default: value } of spec.inputs) {
       const dims = shape.map((size) => size ?? 1);
+      if (row[key] === undefined && value === null) throw new Problem(`${name} needs ${key}.`);
       const data = row[key] ?? arrayOf(dtype, sizeOf(dims)).fill(value);
       feeds[key] = new ort.Tensor(dtype, data, [1, ...dims]);
     }

@@ -3,8 +3,8 @@
 import { Problem, arrayOf } from "./bundle.js";
 import { element, trying } from "./page.js";
 
-/** What stands in the field of a tensor until somebody types. */
-export const startOf = ({ default: value, low }) => value ?? Math.max(low ?? 0, 0);
+/** What a tensor of one number holds until somebody types. */
+export const startOf = ({ dtype, default: value, low }) => arrayOf(dtype, [value ?? Math.max(low ?? 0, 0)]);
 
 /**
  * Return a labelled field for a tensor of one number, with what it means below it.
@@ -13,7 +13,7 @@ export const startOf = ({ default: value, low }) => value ?? Math.max(low ?? 0, 
 export function numberField(tensor, id, onChange) {
   const { name, dtype, low, high, description } = tensor;
   const step = dtype === "float32" ? "any" : 1;
-  const field = element("input", { type: "number", id, step, value: startOf(tensor) });
+  const field = element("input", { type: "number", id, step, value: startOf(tensor)[0] });
   if (low !== null) field.min = low;
   if (high !== null) field.max = high;
   field.addEventListener("change", () => trying(() => {

@@ -22,7 +22,7 @@ export class Latent {
     this.whole = this.spec.dtype !== "float32"; // codes that are numbers of a table
     this.size = sizeOf(this.spec.shape);
     this.code = arrayOf(this.spec.dtype, this.size);
-    this.beside = Object.fromEntries(this.others.map((one) => [one.name, arrayOf(one.dtype, [startOf(one)])]));
+    this.beside = Object.fromEntries(this.others.map((one) => [one.name, startOf(one)]));
     this.#build();
     if (this.size === 2) {
       this.map = new CodeMap([this.#range(0), this.#range(1)], codes, (code) => this.set(code));
