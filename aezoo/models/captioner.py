@@ -1,7 +1,8 @@
 """Video captioner: what happens in a film, word by word.
 
-    f_t = conv(frame_t)     h_t = LSTM(f_t, h_{t-1})     z = W h_T + b
-    s_i = LSTM([word_{i-1}, z], s_{i-1})                 p(word_i) = softmax(V s_i + c)
+    m_t = conv(frame_t)             f_t = [max over places of m_t, dense(m_t)]
+    h_t = LSTM(f_t, h_{t-1})        z = W h_T + b
+    s_i = LSTM([word_{i-1}, z], s_{i-1})    p(word_i) = softmax(V s_i + c)
     loss = mean over words and the padding behind them of -log p(word_i)
 
 In training word_{i-1} is the true one; `call`, evaluation and the endpoints feed back the likeliest
@@ -11,7 +12,6 @@ Source: Venugopalan et al., "Sequence to sequence: video to text" (2015); here t
 read into one code, as in Vinyals et al., "Show and tell" (2015).
 """
 
-import math
 from typing import Annotated
 
 import keras
@@ -37,7 +37,7 @@ class VideoCaptioner(ZooModel):
     Args:
         input_shape: `(T, H, W, C)`, any size.
         filters: Channels per level of the frame encoder; each level halves the size.
-        units: Width of both recurrent layers and of a frame's features.
+        units: Width of both recurrent layers, and of where things are in a frame.
         latent_dim: Width of the code of a film.
         caption_length: Words of the longest caption, and one for its end.
         vocabulary: Number of ids, 0 (padding) included.
@@ -59,7 +59,7 @@ class VideoCaptioner(ZooModel):
     def __init__(
         self,
         input_shape: tuple[Width, ...] = (8, 24, 24, 1),
-        filters: tuple[Width, ...] = (16, 32),
+        filters: tuple[Width, ...] = (16, 32, 64),
         units: Width = 64,
         latent_dim: Width = 64,
         caption_length: Width = 8,
@@ -178,8 +178,11 @@ def film_encoder(input_shape, filters, units, latent_dim, dropout):
     for width in filters:
         x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
         x = keras.layers.MaxPooling2D(padding="same")(x)  # halves H and W, rounded up
-    x = ops.reshape(x, (-1, steps, math.prod(x.shape[1:])))  # (B, T, H' * W' * F)
-    x = keras.layers.Dense(units, "relu")(x)  # (B, T, U)
+    # What is seen must not depend on where it is, or each digit is learned at every place anew.
+    what = keras.layers.GlobalMaxPooling2D()(x)  # (B*T, F)
+    where = keras.layers.Dense(units, "relu")(keras.layers.Flatten()(x))  # (B*T, U)
+    both = ops.concatenate([what, where], axis=-1)
+    x = ops.reshape(both, (-1, steps, both.shape[-1]))  # (B, T, F + U)
     x = keras.layers.Dropout(dropout)(x)
     x = recurrent("lstm", units)(x)  # (B, U)
     code = keras.layers.Dense(latent_dim, name="latent")(x)  # (B, D)
