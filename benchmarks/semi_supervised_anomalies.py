@@ -7,11 +7,12 @@ Fashion-MNIST, dresses (normal) and coats (abnormal). Two cases:
 - few labels: 10,000 rows, half of them abnormal, of which 100 are labelled. M2 and M1+M2 against
   label spreading on the codes of a variational autoencoder (M1). Share of test rows told rightly.
 - no labels: training rows of which 1, 2, 5 and 10 in a hundred are abnormal, mixed and unlabelled.
-  The codes of M1 are clustered by a mixture of Gaussians, the smallest of which is taken for the
-  abnormal one; beside it the reconstruction error. AUROC and F1 on test rows mixed alike.
+  The codes of M1 are clustered by a mixture of Gaussians, and a cluster is as odd as its training
+  rows are badly reconstructed, by mean rank; beside it the reconstruction error of each row by
+  itself. AUROC on test rows mixed alike, and F1 of the oddest share of them.
 
-Two draws of labels and rows each. The mixture was chosen on training rows held out in a third draw,
-where its AUROC was .97; it does not carry over: which cluster is the smallest depends on the draw.
+Two draws of labels and rows each. The mixture was chosen on training rows held out in three other
+draws, where its mean AUROC was .89, .93, .96 and .95, that of the error .84, .82, .80 and .76.
 """
 
 import csv
@@ -20,6 +21,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.mixture import GaussianMixture
@@ -80,17 +82,20 @@ def no_labels(full: DataSet, seed: int, share: float):
         "mixed clothes", "image", TrainRows(x[500:]), ValidationRows(x[:500]), test=TestRows(x_test)
     )
     m1 = _trained("vae", data, seed, M1)
-    codes, asked = codes_of(m1, data.train), codes_of(m1, data.test)
-    axes = PCA(5, whiten=True, random_state=0).fit(codes)
-    mixture = GaussianMixture(8, covariance_type="tied", n_init=5, random_state=0)
-    mixture.fit(axes.transform(codes))
-    odd = mixture.weights_.argmin()
-    chance = mixture.predict_proba(axes.transform(asked))[:, odd]
-    yield "clustered codes", roc_auc_score(y_test, chance), f1_score(y_test, chance > 0.5)
     score = m1.endpoint("score")
-    error, own = (score(image=rows.array())["score"][:, 0] for rows in (data.test, data.train))
-    limit = np.quantile(own, 1 - share)
-    yield "reconstruction error", roc_auc_score(y_test, error), f1_score(y_test, error > limit)
+    own, error = (score(image=rows.array())["score"][:, 0] for rows in (data.train, data.test))
+    codes, asked = codes_of(m1, data.train), codes_of(m1, data.test)
+    axes = PCA(whiten=True, random_state=0).fit(codes)
+    mixture = GaussianMixture(8, covariance_type="tied", reg_covar=1e-3, random_state=0)
+    chances = mixture.fit(axes.transform(codes)).predict_proba(axes.transform(codes))  # (N, 8)
+    oddness = rankdata(own) @ chances / chances.sum(axis=0)  # (8,)
+    of_cluster = mixture.predict_proba(axes.transform(asked)) @ oddness
+    for what, odd, of_train in (
+        ("clustered codes", of_cluster, chances @ oddness),
+        ("reconstruction error", error, own),
+    ):
+        limit = np.quantile(of_train, 1 - share)
+        yield what, roc_auc_score(y_test, odd), f1_score(y_test, odd > limit)
 
 
 def _of_both(rows):
