@@ -70,7 +70,8 @@ class TrainSection(Section):
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     momentum: float = pydantic.Field(default=0.9, ge=0, lt=1)  # of sgd
-    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    epsilon: float | None = pydantic.Field(default=None, gt=0)  # of adam and adamw
+    schedule: Literal["constant", "cosine", "plateau", "tripling"] = "constant"
     weight_decay: float | None = pydantic.Field(default=None, ge=0)
     clip_norm: float | None = pydantic.Field(default=None, gt=0)
     loss: str | None = None

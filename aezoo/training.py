@@ -365,11 +365,10 @@ def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) ->
     )
     logs = keras.callbacks.TensorBoard(out / "logs", write_graph=False, update_freq="epoch")
     watchers = [StopOnNonFinite(), HistoryFile(out / "history.csv", history), early, logs]
-    if recipe.schedule == "cosine":
+    if recipe.schedule in _SHARES:
+        share = _SHARES[recipe.schedule]
         schedule = keras.callbacks.LearningRateScheduler(
-            lambda epoch: (
-                recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / recipe.epochs))
-            )
+            lambda epoch: recipe.learning_rate * share(epoch, recipe.epochs)
         )
     elif recipe.schedule == "plateau":
         schedule = keras.callbacks.ReduceLROnPlateau(
@@ -378,6 +377,25 @@ def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) ->
     else:
         return watchers
     return [schedule, *watchers]  # first, so that the history has its learning rate
+
+
+def _cosine(epoch: int, epochs: int) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * epoch / epochs))
+
+
+def _tripling(epoch: int, epochs: int) -> float:
+    """Return 10^(-i/7) in stage i, which lasts 3^i epochs, from i = 0.
+
+    Source: Burda, Grosse & Salakhutdinov (2016), section 5: eight stages, 3,280 epochs.
+    """
+    stage, ended = 0, 1
+    while epoch >= ended:
+        stage += 1
+        ended += 3**stage
+    return 10.0 ** (-stage / 7)
+
+
+_SHARES = {"cosine": _cosine, "tripling": _tripling}  # of the learning rate, for epoch and epochs
 
 
 def _prepare(model, rows, recipe: TrainSection | None):

@@ -575,12 +575,13 @@ def compile_for(model: ZooModel, recipe: TrainSection) -> None:
     """Compile a model as its recipe says."""
     shared = {"clipnorm": recipe.clip_norm, "weight_decay": recipe.weight_decay}
     rate = recipe.learning_rate
+    epsilon = {} if recipe.epsilon is None else {"epsilon": recipe.epsilon}
     match recipe.optimizer:
         case "adam":
-            optimizer = FusedAdam(rate, **shared)
+            optimizer = FusedAdam(rate, **shared, **epsilon)
         case "adamw":
             default = {"weight_decay": 0.004} if recipe.weight_decay is None else {}
-            optimizer = keras.optimizers.AdamW(rate, **shared | default)
+            optimizer = keras.optimizers.AdamW(rate, **shared | default, **epsilon)
         case "sgd":
             optimizer = keras.optimizers.SGD(rate, momentum=recipe.momentum, **shared)
         case "rmsprop":

@@ -20,11 +20,13 @@ from resumption import train_and_resume
 from rich.console import Console
 
 import aezoo
+from aezoo import training
 from aezoo.batches import plan_epoch, training_batches
 from aezoo.callbacks import ProgressBar, overfitting
 from aezoo.data.rows import TrainRows
 from aezoo.errors import ZooError, ZooWarning
 from aezoo.recipes import resolve
+from aezoo.registry import find
 from aezoo.specs import PictureRule
 
 SMALL = {"input_shape": (6,), "hidden": (5,), "latent_dim": 2, "output_activation": "linear"}
@@ -89,6 +91,20 @@ RECIPE = {"batch_size": 32, "learning_rate": 1e-2, "hidden": (5,), "latent_dim":
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 def test_a_run_cut_off_goes_on_to_the_same_bits(rows, tmp_path, schedule):
     train_and_resume("vallina_ae", rows, tmp_path, schedule=schedule, **RECIPE)
+
+
+def test_the_full_schedule_of_importance_weighting_is_that_of_its_paper(rows, tmp_path):
+    full = find("iwae").reference.full
+    assert (full["train.epochs"], full["train.batch_size"]) == (sum(3**i for i in range(8)), 20)
+    shares = [training._tripling(epoch, 3280) for epoch in range(3280)]
+    stages, epochs = np.unique(shares, return_counts=True)
+    np.testing.assert_allclose(stages[::-1], 10.0 ** (-np.arange(8) / 7))
+    assert epochs[::-1].tolist() == [3**i for i in range(8)]
+    recipe = {"schedule": "tripling", "epsilon": 1e-4, "learning_rate": 0.01, "epochs": 5}
+    run = train(rows, tmp_path / "run", **recipe)
+    assert run.model.optimizer.epsilon == 1e-4
+    rates = [epoch["learning_rate"] for epoch in run.history]
+    np.testing.assert_allclose(rates, 0.01 * 10.0 ** (-np.array([0, 1, 1, 1, 2]) / 7), rtol=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
