@@ -40,9 +40,11 @@ def labelled(name, values, label):
 
 def slope_by_hand(model, rows):
     """Return the mean squared slope of the logit at real rows: one hidden layer, leaky relu."""
-    embedding, w, b, v, _ = model.discriminator.get_weights()
-    h = np.concatenate([rows["image"].reshape(-1, 16), embedding[rows["label"]]], axis=1) @ w + b
-    slopes = (np.where(h > 0, 1.0, 0.2) * v[:, 0]) @ w[:16].T  # (N, 16)
+    w, b = next(d for d in model.discriminator.layers if hasattr(d, "units")).get_weights()
+    v, _ = model.discriminator.get_layer("of_any").get_weights()
+    (of_label,) = model.discriminator.get_layer("of_label").get_weights()
+    h = rows["image"].reshape(-1, 16) @ w + b
+    slopes = (np.where(h > 0, 1.0, 0.2) * (v[:, 0] + of_label[rows["label"]])) @ w.T  # (N, 16)
     return (slopes**2).sum(1).mean()
 
 

@@ -2,8 +2,9 @@
 
     generator:     -log D(G(z, y), y)                               z ~ N(0, I)
     discriminator: -log D(x, y) - log(1 - D(G(z, y), y)) + gradient_weight/2 * |ds/dx (x, y)|^2
+    s(x, y) = (w + v_y) . h(x) + b                          the logit of D, h its last hidden layer
 
-x, y is a real row and its label, s the logit of D. The last term holds the discriminator flat
+x, y is a real row and its label. The last term of the second line holds the discriminator flat
 around real rows; without it the game circles, and the generator ends with one row per label.
 
 Both networks are told the label y, so a picture of the wrong class is a fake, however real it
@@ -12,8 +13,9 @@ over that between the batch's real rows of one label; near 0 the generator has c
 row per label, near 1 it varies as real rows do.
 
 Sources: Mirza & Osindero, "Conditional generative adversarial nets" (2014), equation 2, with the
-non-saturating loss of the generator; Mescheder, Geiger & Nowozin, "Which training methods for GANs
-do actually converge?" (2018), equation 9, for the penalty.
+non-saturating loss of the generator; Miyato & Koyama, "cGANs with projection discriminator" (2018),
+equation 3, for how D is told the label; Mescheder, Geiger & Nowozin, "Which training methods for
+GANs do actually converge?" (2018), equation 9, for the penalty.
 """
 
 import keras
@@ -22,7 +24,7 @@ import tensorflow as tf
 from keras import ops
 
 from aezoo.adversarial import Adversarial, fake_loss, real_loss
-from aezoo.conditional import Conditional, conditional_decoder, label_input, with_label
+from aezoo.conditional import Conditional, conditional_decoder, label_input
 from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.metrics import spread_within
@@ -43,7 +45,7 @@ class ConditionalGAN(Conditional, Adversarial, ZooModel):
         classes: Number of labels.
         hidden: Widths of the generator's layers, from the row back to the noise.
         latent_dim: Width of the noise.
-        label_dim: Width of the label's embedding, one in each network.
+        label_dim: Width of the label's embedding in the generator.
         discriminator_hidden: Widths of the discriminator's layers.
         gradient_weight: Of the penalty on the discriminator's slope at real rows.
 
@@ -76,9 +78,7 @@ class ConditionalGAN(Conditional, Adversarial, ZooModel):
             terms=("discriminator_loss", "gradient_penalty", "diversity"),
         )
         self.classes = classes
-        self.discriminator = conditional_discriminator(
-            input_shape, classes, label_dim, discriminator_hidden
-        )
+        self.discriminator = conditional_discriminator(input_shape, classes, discriminator_hidden)
         self.gradient_weight = gradient_weight
         self.prior = keras.random.SeedGenerator()
 
@@ -153,12 +153,14 @@ class ConditionalGAN(Conditional, Adversarial, ZooModel):
         return [self._generate_endpoint()]
 
 
-def conditional_discriminator(input_shape, classes, label_dim, hidden):
+def conditional_discriminator(input_shape, classes, hidden):
     """{"row": (B, *input_shape), "label": (B, 1)} -> the logit of being real, (B, 1)."""
     x, label = keras.Input(input_shape, name="row"), label_input()
     h = keras.layers.Flatten()(x) if len(input_shape) > 1 else x  # (B, H*W*C)
-    h = with_label(h, label, classes, label_dim)  # (B, H*W*C + label_dim)
     for width in hidden:
-        h = keras.layers.LeakyReLU(0.2)(keras.layers.Dense(width)(h))
-    logit = keras.layers.Dense(1, dtype="float32")(h)
-    return keras.Model({"row": x, "label": label}, logit, name="discriminator")
+        h = keras.layers.LeakyReLU(0.2)(keras.layers.Dense(width)(h))  # (B, F)
+    of_any = keras.layers.Dense(1, dtype="float32", name="of_any")(h)  # (B, 1)
+    of_label = keras.layers.Embedding(classes, h.shape[-1], dtype="float32", name="of_label")
+    direction = keras.layers.Flatten()(of_label(label))  # (B, F)
+    of_this = ops.sum(ops.cast(h, "float32") * direction, axis=-1, keepdims=True)  # (B, 1)
+    return keras.Model({"row": x, "label": label}, of_any + of_this, name="discriminator")
