@@ -84,7 +84,7 @@ def load(path: str | Path) -> keras.Model:
     probe = file.parent / PROBE_FILE
     if probe.is_file():
         with np.load(probe, allow_pickle=False) as arrays:
-            model.probe_rows = arrays["x"]
+            model.probe_rows = dict(arrays)
     metrics = file.parent / METRICS_FILE
     if metrics.is_file():
         model.metrics_measured = json.loads(metrics.read_text(encoding="utf-8"))

@@ -438,9 +438,9 @@ def _write_start(model, entry: Entry, dataset, out: Path) -> None:
         "data": dataset.record(),
     }
     kept = dataset.validation or dataset.train
-    model.probe_rows = kept.take(np.arange(min(PROBE_ROWS, len(kept)))).array()
+    model.probe_rows = model.inputs_of(kept.take(np.arange(min(PROBE_ROWS, len(kept)))))
     with whole_file(out / storage.PROBE_FILE) as part:
-        np.savez_compressed(part, x=model.probe_rows)
+        np.savez_compressed(part, **model.probe_rows)
     storage.save(model, out / "start.keras")
     write_text(out / "run.json", json.dumps(record, indent=1))
     write_text(out / "config.yaml", entry.to_yaml())

@@ -107,7 +107,7 @@ class ZooModel(keras.Model):
         self.preprocessing = Preprocessing(white=1.0 if is_image else None)
         self.calibration = None
         self.entry: Entry | None = None
-        self.probe_rows: np.ndarray | None = None  # validation rows in user units, for export
+        self.probe_rows: dict | None = None  # validation rows as `inputs_of` gives them, for export
         self.metrics_measured: dict | None = None  # by role, for the model card
         self._trackers = {name: keras.metrics.Mean(name=name) for name in (self.main_term, *terms)}
         self._terms: dict = {}  # this forward pass's values: name -> tensor

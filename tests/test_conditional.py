@@ -108,6 +108,9 @@ def test_train_takes_the_labels_of_the_data_and_resumes_bit_for_bit(rows, tmp_pa
     assert logs["loss"] == pytest.approx(whole.metrics["test"]["loss"], rel=1e-6)
     pictures = figures.of_model(whole.model, held_out, tmp_path)
     assert set(pictures) == {"generated", "reconstructions", "latent_map"}
+    kept, validation = whole.model.probe_rows, whole.data.validation
+    assert set(kept) == {"image", "label"}
+    np.testing.assert_array_equal(kept["label"][:, 0], validation.labels[: len(kept["label"])])
 
 
 def test_rows_of_a_data_set_bring_their_labels_to_calibration(model, rows):

@@ -67,7 +67,8 @@ def test_the_best_weights_are_kept_and_loaded(rows, tmp_path):
         run.model.endpoint("reconstruct")(features=rows)["reconstruction"],
         again.endpoint("reconstruct")(features=rows)["reconstruction"],
     )
-    np.testing.assert_array_equal(again.probe_rows, run.data.validation.array()[:33])
+    assert set(again.probe_rows) == {"features"}
+    np.testing.assert_array_equal(again.probe_rows["features"], run.data.validation.array()[:33])
 
 
 def test_preprocessing_is_fitted_on_training_rows_only(rows, tmp_path):

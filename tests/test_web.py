@@ -40,6 +40,8 @@ FLAGS = [
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 PATIENCE = 60  # seconds, on a busy machine
 
+LABELS = np.array([[3], [7], [1], [0]], "int32")  # of the example rows of cvae
+
 _EXPORTED: dict = {}
 
 
@@ -120,6 +122,8 @@ def exported(kind: str, factory):
             if not folder.exists():
                 model = MODELS[kind]()
                 rows = rows_of(kind, 4, seed=2)
+                if kind == "cvae":
+                    rows = {"image": rows, "label": LABELS}
                 export_bundle(model, folder, sample=rows, web=runtime() or False)
         _EXPORTED[kind] = aezoo.load(folder), folder
     return _EXPORTED[kind]
@@ -430,7 +434,7 @@ def test_sliders_show_what_the_decoder_makes_of_them(opened):
 def test_what_stands_beside_a_code_is_typed_or_that_of_the_input(opened):
     page, model, _ = opened("cvae")
     seen = settled(page)
-    assert seen["made"]["beside"] == {"label": 0}
+    assert seen["made"]["beside"] == {"label": 3}  # that of the first example
     page.fill("#code-label", "2")
     page.keyboard.press("Enter")
     made = settled(page)["made"]
@@ -454,6 +458,16 @@ def test_what_stands_beside_a_code_is_typed_or_that_of_the_input(opened):
     page.keyboard.press("Enter")
     page.wait_for_selector("#problem:not([hidden])")
     assert page.text_content("#problem").startswith("label: ")
+
+
+def test_an_example_brings_its_own_label(opened):
+    page, model, _ = opened("cvae")
+    for example in (0, 2):
+        page.locator("#rows button").nth(example).click()
+        seen = settled(page)
+        assert page.input_value("#input-label") == str(LABELS[example, 0])
+        assert seen["asked"]["label"] == [LABELS[example, 0]]
+        assert_same(seen["answers"]["score"], by_keras(model, "score", seen))
 
 
 def test_an_input_without_a_default_is_not_made_up(opened):

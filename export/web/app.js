@@ -64,6 +64,8 @@ function prepareAsking(bundle, main, view, examples) {
   }
   const padded = "length" in numbers;
   const { origin } = bundle.manifest.probe;
+  // Numbers that were drawn are none of the example rows' own.
+  const own = Object.keys(numbers).filter((name) => origin[name] === origin[main.name]);
   let [running, waiting, settled] = [false, false, null];
 
   async function change(parts) {
@@ -94,13 +96,14 @@ function prepareAsking(bundle, main, view, examples) {
       preprocessing: bundle.manifest.preprocessing,
       padded,
       examples: examples[main.name],
-      // Lengths that were drawn are none of these rows' own.
-      lengths: padded && origin.length === origin[main.name] ? examples.length.map(([n]) => n || null) : null,
-      onRow: (values, length) => {
+      besides: examples[main.name].map((_, i) => Object.fromEntries(own.map((name) => [name, examples[name][i][0]]))),
+      onRow: (values, beside) => {
         const parts = { [main.name]: values };
-        if (padded) {
-          byId("input-length").value = length ?? numbers.length.default;
-          parts.length = arrayOf("int32", [byId("input-length").value]);
+        for (const [name, tensor] of Object.entries(numbers)) {
+          const value = beside[name] ?? (name === "length" ? tensor.default : null);
+          if (value === null) continue; // it stays what it was
+          byId(`input-${name}`).value = value;
+          parts[name] = arrayOf(tensor.dtype, [value]);
         }
         settled = change(parts);
       },

@@ -13,10 +13,11 @@ export class Source {
    * @param spec The main input.
    * @param padded Whether rows may be short, with their length beside them.
    * @param examples Typed arrays, one per row, from probe.npz.
-   * @param onRow Called with a row and its length (null: whole).
+   * @param besides Of each example the numbers beside it, by name.
+   * @param onRow Called with a row and the numbers beside it; a length of null: whole.
    */
-  constructor({ spec, preprocessing, padded, examples, lengths, onRow }) {
-    Object.assign(this, { spec, preprocessing, padded, examples, lengths, onRow });
+  constructor({ spec, preprocessing, padded, examples, besides, onRow }) {
+    Object.assign(this, { spec, preprocessing, padded, examples, besides, onRow });
     this.white = whiteOf(spec, preprocessing);
     this.row = null;
     const modes = { example: true, file: true, draw: this.white !== null, paste: this.white === null };
@@ -33,17 +34,17 @@ export class Source {
 
   offerExamples() {
     const names = this.examples.map((_, i) => `example ${i}`);
-    this.offer(this.examples, names, this.lengths);
+    this.offer(this.examples, names, this.besides);
   }
 
   /** Show buttons for rows and take the first. */
-  offer(rows, names, lengths = null) {
+  offer(rows, names, besides = []) {
     const strip = byId("rows");
     const buttons = rows.slice(0, MOST).map((row, i) => {
       const button = element("button", { type: "button", ariaLabel: names[i], title: names[i] }, [this.#face(row, i)]);
       button.addEventListener("click", () => {
         buttons.forEach((other) => other.setAttribute("aria-pressed", other === button));
-        this.take(row, lengths ? lengths[i] : null);
+        this.take(row, besides[i]);
       });
       return button;
     });
@@ -59,14 +60,14 @@ export class Source {
     return picture(row, this.spec.shape, { white: this.white, title: "" }).firstChild;
   }
 
-  take(row, length = null) {
+  take(row, beside = {}) {
     this.row = row;
-    if (this.white === null) byId("numbers").value = textOfRow(this.#valid(row, length), this.spec);
-    this.onRow(row, length);
+    if (this.white === null) byId("numbers").value = textOfRow(this.#valid(row, beside.length), this.spec);
+    this.onRow(row, beside);
   }
 
   #valid(row, length) {
-    return length === null ? row : row.subarray(0, (length * row.length) / this.spec.shape[0]);
+    return !length ? row : row.subarray(0, (length * row.length) / this.spec.shape[0]);
   }
 
   #turn(mode) {
@@ -76,7 +77,7 @@ export class Source {
     byId("rows").hidden = mode !== "example" && !(mode === "file" && this.found);
     say(null);
     if (mode === "example") this.offerExamples();
-    if (mode === "file" && this.found) this.offer(this.found.rows, this.found.names, this.found.lengths);
+    if (mode === "file" && this.found) this.offer(this.found.rows, this.found.names, this.found.besides);
     if (mode === "draw") this.pad.show(this.#pixels(this.row));
   }
 
@@ -122,9 +123,9 @@ export class Source {
   #listenForText() {
     byId("numbers-help").textContent = wanted(this.spec, this.padded);
     byId("use-numbers").addEventListener("click", () => trying(() => {
-      const { rows, names, lengths } = this.#read(byId("numbers").value);
+      const { rows, names, besides } = this.#read(byId("numbers").value);
       const text = byId("numbers").value;
-      this.offer(rows, names, lengths);
+      this.offer(rows, names, besides);
       byId("numbers").value = text; // as it was written
       byId("rows").hidden = rows.length < 2;
     }));
@@ -132,7 +133,7 @@ export class Source {
 
   #read(text) {
     const { rows, lengths } = rowsOfText(text, this.spec, this.padded);
-    return { rows, lengths, names: rows.map((_, i) => `row ${i}`) };
+    return { rows, besides: lengths?.map((length) => ({ length })), names: rows.map((_, i) => `row ${i}`) };
   }
 
   // ---- drawing ----
