@@ -67,7 +67,7 @@ class ConditionalGAN(Conditional, Adversarial, ZooModel):
         latent_dim: Width = 32,
         label_dim: Width = 16,
         discriminator_hidden: tuple[Width, ...] = (512, 256),
-        gradient_weight: Weight = 1.0,
+        gradient_weight: Weight = 0.3,
     ):
         trunk = dense_decoder(input_shape, hidden, latent_dim + label_dim, "relu", "sigmoid")
         super().__init__(
