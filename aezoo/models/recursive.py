@@ -168,8 +168,9 @@ class RecursiveAE(Classifier, ZooModel):
 def tree_encoder(input_shape, vocabulary, width, dropout):
     """Ids (B, T) -> `latent` (B, 2D), and `error`, `nodes` and `merges` of the tree."""
     tokens = keras.Input(input_shape, dtype="int32", name="tokens")
-    words = keras.layers.Embedding(vocabulary, width, name="words")(tokens)  # (B, T, D)
-    words = keras.layers.Dropout(dropout)(words)
+    # In half precision the gradients of a word that occurs often would add up to infinity.
+    words = keras.layers.Embedding(vocabulary, width, dtype="float32", name="words")(tokens)
+    words = keras.layers.Dropout(dropout, dtype="float32")(words)  # (B, T, D)
     tree = GreedyTree(name="tree")([words, TokenLength()(tokens)])
     latent = keras.layers.Concatenate(name="latent", dtype="float32")([tree["root"], tree["mean"]])
     rest = {name: tree[name] for name in ("error", "nodes", "merges")}
