@@ -84,7 +84,9 @@ def load(path: str | Path) -> keras.Model:
     probe = file.parent / PROBE_FILE
     if probe.is_file():
         with np.load(probe, allow_pickle=False) as arrays:
-            model.probe_rows = dict(arrays)
+            kept = dict(arrays)
+        # Runs of before 0.1.0 was finished call their rows x, and have nothing beside them.
+        model.probe_rows = {model.input_name: kept["x"]} if set(kept) == {"x"} else kept
     metrics = file.parent / METRICS_FILE
     if metrics.is_file():
         model.metrics_measured = json.loads(metrics.read_text(encoding="utf-8"))

@@ -69,6 +69,10 @@ def test_the_best_weights_are_kept_and_loaded(rows, tmp_path):
     )
     assert set(again.probe_rows) == {"features"}
     np.testing.assert_array_equal(again.probe_rows["features"], run.data.validation.array()[:33])
+    np.savez(tmp_path / "run" / "probe_rows.npz", x=again.probe_rows["features"])  # of old
+    old = aezoo.load(tmp_path / "run").probe_rows
+    assert set(old) == {"features"}
+    np.testing.assert_array_equal(old["features"], again.probe_rows["features"])
 
 
 def test_preprocessing_is_fitted_on_training_rows_only(rows, tmp_path):
