@@ -1,9 +1,9 @@
 """Data sets that have a name.
 
-Seven are embedded: samples of Fashion-MNIST, of film reviews, of a dictionary (twice) and brain
-slices in this package, the digits and their films in scikit-learn. The others are looked for in the
-folder that the environment variable AEZOO_DATA names, then (but for film reviews and the
-dictionary) downloaded through Keras, which keeps them for the next time.
+Eight need no other place: samples of Fashion-MNIST, of film reviews, of a dictionary (twice) and
+brain slices are in this package, the digits and their films in scikit-learn, sprites are drawn. The
+others are looked for in the folder that the environment variable AEZOO_DATA names, then (but for
+film reviews and the dictionary) downloaded through Keras, which keeps them for the next time.
 """
 
 import gzip
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from aezoo.data import moving, reviews, words
+from aezoo.data import sprites as shapes
 from aezoo.data.image_files import ImageFiles
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
@@ -29,6 +30,7 @@ EMBEDDED = (
     "moving_digits",
     "letters_sample",
     "phones_sample",
+    "sprites",
 )
 ALIASES = {"fashion_sample": "sample", "ecg_5000": "ecg5000"}
 
@@ -257,6 +259,15 @@ def pronunciations(name: str) -> dict[str, list[list[str]]]:
     return words.read(folder / "cmudict.dict")
 
 
+def sprites() -> Source:
+    """20,000 training and 2,000 test pictures of one shape, `(32, 32, 1)` uint8, drawn here."""
+    parts = {}
+    for role, count, seed in (("train", 20_000, 0), ("test", 2_000, 1)):
+        causes = shapes.factors(count, seed)
+        parts[role] = Part(shapes.draw(causes), shapes.shapes_of(causes))
+    return Source("sprites", "sprites", parts, "image", dict(enumerate(shapes.SHAPES)))
+
+
 LOADERS = {
     loader.__name__: loader
     for loader in (
@@ -277,6 +288,7 @@ LOADERS = {
         cmudict_phones,
         letters_sample,
         phones_sample,
+        sprites,
     )
 }
 
