@@ -6,6 +6,8 @@ The input is the target where none is given. Endpoints: reconstruct, encode, dec
 detect once calibrated.
 """
 
+import dataclasses
+
 import numpy as np
 from keras import ops
 
@@ -133,19 +135,32 @@ class Autoencoder(ZooModel):
 
     def _score_endpoint(self) -> Endpoint:
         def score(inputs):
-            return self.scores(self.rows_of(inputs))
+            return self._scored(self.rows_of(inputs))
 
-        spec = EndpointSpec(
-            "score", self.row_specs(), self.score_specs(), "How badly a row is remembered."
-        )
+        spec = EndpointSpec("score", self.row_specs(), self._scored_specs(), "How odd a row is.")
         return Endpoint(spec, score)
+
+    def _scored(self, x):
+        """Return `scores`, or the score of the scorer that was fitted, and the map."""
+        outputs = self.scores(x)
+        return outputs | {"score": self.scorer(self, x, outputs)} if self.scorer else outputs
+
+    def _scored_specs(self) -> tuple[TensorSpec, ...]:
+        if not self.scorer:
+            return self.score_specs()
+        return tuple(
+            dataclasses.replace(spec, description=self.scorer.description)
+            if spec.name == "score"
+            else spec
+            for spec in self.score_specs()
+        )
 
     def _detect_endpoint(self) -> Endpoint:
         threshold = TensorSpec(
             "threshold",
             (1,),
             axes=("threshold",),
-            low=0.0,
+            low=None if self.scorer else 0.0,
             description="Scores above it are anomalous; the default is the calibrated one.",
             default=float(self.calibration["threshold"]),
         )
@@ -154,13 +169,13 @@ class Autoencoder(ZooModel):
         )
 
         def detect(inputs):
-            scores = self.scores(self.rows_of(inputs))
+            scores = self._scored(self.rows_of(inputs))
             return scores | {"anomalous": scores["score"] > inputs["threshold"]}
 
         spec = EndpointSpec(
             "detect",
             (*self.row_specs(), threshold),
-            (*self.score_specs(), decision),
+            (*self._scored_specs(), decision),
             "Normal or not.",
         )
         return Endpoint(spec, detect)

@@ -44,6 +44,30 @@ def write_history(path: Path, history: list[dict]) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
+class WarmUp(keras.callbacks.Callback):
+    """Let a KL term gain its weight over the first epochs, so that codes are used before it counts.
+
+    In epoch e, from 1, of n the weight is e / (n + 1) of its own; evaluation always has the whole.
+    Source: Bowman et al. (2016), section 3.1; Sonderby et al., "Ladder variational autoencoders"
+    (2016), section 2.3.
+
+    Args:
+        epochs: n.
+    """
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Set the share."""
+        self.model.warmth.assign(min(1.0, (epoch + 1) / (self.epochs + 1)))
+
+    def on_train_end(self, logs=None):
+        """Give the term its whole weight."""
+        self.model.warmth.assign(1.0)
+
+
 class StopOnNonFinite(keras.callbacks.Callback):
     """Stop at the first loss that is not a number, with the weights of the last whole epoch."""
 

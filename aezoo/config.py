@@ -72,6 +72,7 @@ class TrainSection(Section):
     momentum: float = pydantic.Field(default=0.9, ge=0, lt=1)  # of sgd
     epsilon: float | None = pydantic.Field(default=None, gt=0)  # of adam and adamw
     schedule: Literal["constant", "cosine", "plateau", "tripling"] = "constant"
+    warm_up: int = pydantic.Field(default=0, ge=0)  # epochs in which the KL term gains its weight
     weight_decay: float | None = pydantic.Field(default=None, ge=0)
     clip_norm: float | None = pydantic.Field(default=None, gt=0)
     loss: str | None = None

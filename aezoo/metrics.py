@@ -102,38 +102,44 @@ def ssim(target, answer) -> np.ndarray:
         raise ZooError(
             "ssim compares pictures.", received=target.shape, do="Give arrays (N, H, W, C)."
         )
-    side = min(11, *target.shape[1:3])
-    window = _gaussian(side - (side + 1) % 2)
-    starts = range(0, len(target), _CHUNK)
-    parts = [_ssim(target[i : i + _CHUNK], answer[i : i + _CHUNK], window) for i in starts]
+    parts = [
+        structural_similarity(
+            target[start : start + _CHUNK].astype("float64"),
+            answer[start : start + _CHUNK].astype("float64"),
+        )
+        for start in range(0, len(target), _CHUNK)
+    ]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _gaussian(size: int, sigma: float = 1.5) -> np.ndarray:
-    """One axis of the window; its outer product with itself sums to 1."""
-    distance = np.arange(size) - (size - 1) / 2
-    weights = np.exp(-np.square(distance) / (2 * sigma**2))
-    return weights / weights.sum()
-
-
-def _smooth(x: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Weighted means over all whole windows: (N, H, W, C) -> (N, H-s+1, W-s+1, C)."""
-    size = len(window)
-    height, width = x.shape[1] - size + 1, x.shape[2] - size + 1
-    rows = sum(w * x[:, k : k + height] for k, w in enumerate(window))
-    return sum(w * rows[:, :, k : k + width] for k, w in enumerate(window))
-
-
-def _ssim(x: np.ndarray, y: np.ndarray, window: np.ndarray) -> np.ndarray:
+def structural_similarity(x, y):
+    """Return `ssim` of two batches of pictures (B, H, W, C), arrays or tensors: (B,)."""
+    side = min(11, *x.shape[1:3])
+    window = _gaussian(side - (side + 1) % 2)
     c1, c2 = 0.01**2, 0.03**2
-    x, y = x.astype("float64"), y.astype("float64")
     mean_x, mean_y = _smooth(x, window), _smooth(y, window)
     variance_x = _smooth(x * x, window) - mean_x**2
     variance_y = _smooth(y * y, window) - mean_y**2
     covariance = _smooth(x * y, window) - mean_x * mean_y
     likeness = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    likeness /= (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
-    return likeness.reshape(len(x), -1).mean(axis=1)
+    likeness = likeness / ((mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2))
+    mean = np.mean if isinstance(x, np.ndarray) else ops.mean
+    return mean(likeness, axis=(1, 2, 3))
+
+
+def _gaussian(size: int, sigma: float = 1.5) -> list[float]:
+    """One axis of the window; its outer product with itself sums to 1."""
+    distance = np.arange(size) - (size - 1) / 2
+    weights = np.exp(-np.square(distance) / (2 * sigma**2))
+    return (weights / weights.sum()).tolist()
+
+
+def _smooth(x, window: list[float]):
+    """Weighted means over all whole windows: (N, H, W, C) -> (N, H-s+1, W-s+1, C)."""
+    size = len(window)
+    height, width = x.shape[1] - size + 1, x.shape[2] - size + 1
+    rows = sum(w * x[:, k : k + height] for k, w in enumerate(window))
+    return sum(w * rows[:, :, k : k + width] for k, w in enumerate(window))
 
 
 # ---- generated rows ----

@@ -25,6 +25,7 @@ from aezoo.callbacks import (
     HistoryFile,
     ProgressBar,
     StopOnNonFinite,
+    WarmUp,
     overfitting,
     write_history,
 )
@@ -240,6 +241,12 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
             model.check_rows(rows.array(), f"x of {role}")  # an unknown id would end in TensorFlow
         model.check_targets(None, rows.targets, f"the target of {role}")
     recipes.check_monitor(entry.train, model)
+    if entry.train.warm_up and not hasattr(model, "warmth"):
+        raise ZooError(
+            f"{model.name} has no KL term to warm up.",
+            received=f"train.warm_up={entry.train.warm_up}",
+            do="Leave train.warm_up out.",
+        )
     return model
 
 
@@ -336,7 +343,7 @@ def _pretrain(model, recipe: TrainSection, dataset, plan, out: Path, console) ->
             _batches(model, recipe, dataset, plan, first_epoch=0),
             recipe.pretrain_epochs,
             steps_per_epoch=plan.steps,
-            callbacks=(StopOnNonFinite(), bar),
+            callbacks=(StopOnNonFinite(), bar, *_warm_up(recipe)),
         )
     finally:
         bar.close()
@@ -365,6 +372,7 @@ def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) ->
     )
     logs = keras.callbacks.TensorBoard(out / "logs", write_graph=False, update_freq="epoch")
     watchers = [StopOnNonFinite(), HistoryFile(out / "history.csv", history), early, logs]
+    watchers += _warm_up(recipe)
     if recipe.schedule in _SHARES:
         share = _SHARES[recipe.schedule]
         schedule = keras.callbacks.LearningRateScheduler(
@@ -377,6 +385,10 @@ def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) ->
     else:
         return watchers
     return [schedule, *watchers]  # first, so that the history has its learning rate
+
+
+def _warm_up(recipe: TrainSection) -> list:
+    return [WarmUp(recipe.warm_up)] if recipe.warm_up else []
 
 
 def _cosine(epoch: int, epochs: int) -> float:

@@ -20,11 +20,13 @@ from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.errors import ZooError, closest_match
 from aezoo.layers.preprocessing import Preprocessing
 from aezoo.optimizers import FusedAdam
+from aezoo.scorers import Scorer
 
 Width = Annotated[int, Field(ge=1)]  # a number of channels, units or rows, in a YAML
 Weight = Annotated[float, Field(ge=0)]  # of a term of the loss, in a YAML
 Share = Annotated[float, Field(ge=0, lt=1)]  # of units dropped, or of the past kept, in a YAML
 EVALUATION_SEED = 0  # evaluation draws alike each time
+_CONSTANT = "scorer_"  # what the names of a scorer's constants begin with in a saved model
 
 INPUT_BY_RANK = {1: "features", 2: "series", 3: "image", 4: "video"}
 AXES_OF = {
@@ -106,6 +108,7 @@ class ZooModel(keras.Model):
         is_image = any(isinstance(shape, tuple) and len(shape) == 4 for shape in shapes)
         self.preprocessing = Preprocessing(white=1.0 if is_image else None)
         self.calibration = None
+        self.scorer = None
         self.entry: Entry | None = None
         self.probe_rows: dict | None = None  # validation rows as `inputs_of` gives them, for export
         self.metrics_measured: dict | None = None  # by role, for the model card
@@ -204,7 +207,7 @@ class ZooModel(keras.Model):
         """`keras.Model.fit`; `y` may be missing if `target_of` knows it; bad rows are refused."""
         self._check_pair(x, y)
         _check_weight(keras.Model.fit, x, y, args, kwargs)
-        self.calibration = self.metrics_measured = None  # they were of other weights
+        self.scorer = self.calibration = self.metrics_measured = None  # of other weights
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, tuple):
             self._check_pair(*(*held_out, None)[:2], where=" of validation_data")
@@ -314,6 +317,20 @@ class ZooModel(keras.Model):
         self.renew_endpoints()
 
     @property
+    def scorer(self):
+        """What `score` and `detect` answer by, from `aezoo.scorers.fit`; None for the model's own.
+
+        Another one takes the threshold with it, which was of the scores before.
+        """
+        return self._scorer
+
+    @scorer.setter
+    def scorer(self, value) -> None:
+        self.__dict__["_scorer"] = value
+        self.__dict__["_calibration"] = None
+        self.renew_endpoints()
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one row."""
         return tuple(self.encoder.input_shape[1:])
@@ -355,7 +372,7 @@ class ZooModel(keras.Model):
             )
             scaling = "unit" if is_unit else unbounded
         self.preprocessing = Preprocessing.fit(rows, scaling, binarize)
-        self.calibration = self.metrics_measured = None  # they were of other units
+        self.scorer = self.calibration = self.metrics_measured = None  # of other units
 
     # ---- endpoints ----
 
@@ -537,8 +554,25 @@ class ZooModel(keras.Model):
             "name": self.name,
             "preprocessing": self.preprocessing.to_config(),
             "calibration": self.calibration and dict(self.calibration),
+            "scorer": self.scorer and self.scorer.kind,
             "entry": self.entry and self.entry.model_dump(mode="json"),
         }
+
+    def save_own_variables(self, store) -> None:
+        """Keras' hook: write what belongs to no layer, and the scorer's constants."""
+        super().save_own_variables(store)
+        for name, value in self.scorer.constants.items() if self.scorer else ():
+            store[_CONSTANT + name] = value
+
+    def load_own_variables(self, store) -> None:
+        """Keras' hook: read what `save_own_variables` wrote."""
+        kept = {name: np.array(store[name]) for name in store.keys()}  # noqa: SIM118  no mapping
+        own = {name: value for name, value in kept.items() if not name.startswith(_CONSTANT)}
+        super().load_own_variables(own)
+        if self.scorer:
+            constants = {n.removeprefix(_CONSTANT): v for n, v in kept.items() if n not in own}
+            self.__dict__["_scorer"] = Scorer(self.scorer.kind, constants)
+            self.renew_endpoints()
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> "ZooModel":
@@ -549,6 +583,8 @@ class ZooModel(keras.Model):
         model = cls(**{name: _tuples(value) for name, value in arguments.items()})
         model.name = config["name"]
         model.preprocessing = Preprocessing.from_config(config["preprocessing"])
+        if config.get("scorer"):  # models of before 0.1.0 was finished have none
+            model.scorer = Scorer(config["scorer"])  # its constants come with the weights
         model.calibration = config["calibration"]
         model.entry = Entry(**config["entry"]) if config["entry"] else None
         return model

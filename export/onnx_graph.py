@@ -21,6 +21,7 @@ import tensorflow as tf
 import tf2onnx
 from onnx import TensorProto, external_data_helper
 from tf2onnx.optimizer import MergeDuplicatedNodesOptimizer, _optimizers
+from tf2onnx.utils import make_name
 
 from aezoo.endpoints import Endpoint, signature_of
 from aezoo.errors import ZooError
@@ -85,9 +86,19 @@ def _converted(function: tf.function, spec: EndpointSpec) -> onnx.ModelProto:
     To go on without a failed optimizer it copies the graph before each: a quarter of the time.
     """
     with fused_layers(), _quiet(), mock.patch.dict(_optimizers, merge_duplication=_MergeByName):
+        options = {"opset": OPSET, "custom_op_handlers": {"Log1p": (_log1p, [])}}
         with contextlib.suppress(Exception), _no_copies():
-            return tf2onnx.convert.from_function(function, signature_of(spec), opset=OPSET)[0]
-        return tf2onnx.convert.from_function(function, signature_of(spec), opset=OPSET)[0]
+            return tf2onnx.convert.from_function(function, signature_of(spec), **options)[0]
+        return tf2onnx.convert.from_function(function, signature_of(spec), **options)[0]
+
+
+def _log1p(graph, node, name, arguments):
+    """Write log1p as log(1 + x): tf2onnx knows no other, and likelihoods need it."""
+    one = graph.make_const(make_name(f"{name}/one"), np.ones((), "float32"))
+    shifted = graph.make_node("Add", [node.input[0], one.output[0]], name=make_name(f"{name}/add"))
+    graph.replace_input(node, node.input[0], shifted.output[0], 0)
+    node.type = "Log"
+    return node
 
 
 class _MergeByName(MergeDuplicatedNodesOptimizer):

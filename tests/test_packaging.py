@@ -26,6 +26,7 @@ layers =
     aezoo.models
     aezoo.autoencoder | aezoo.segmenter
     aezoo.zoo_model
+    aezoo.scorers
     aezoo.layers | aezoo.losses | aezoo.metrics | aezoo.endpoints
     aezoo.specs
     aezoo.registry

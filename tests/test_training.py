@@ -112,6 +112,22 @@ def test_the_full_schedule_of_importance_weighting_is_that_of_its_paper(rows, tm
     np.testing.assert_allclose(rates, 0.01 * 10.0 ** (-np.array([0, 1, 1, 1, 2]) / 7), rtol=1e-6)
 
 
+def test_a_kl_term_gains_its_weight_over_the_first_epochs_and_so_does_a_resumed_one(rows, tmp_path):
+    recipe = RECIPE | {"likelihood": "gaussian", "warm_up": 3}
+    _, resumed = train_and_resume("vae", rows, tmp_path, **recipe)  # cut off after 2 of 4 epochs
+    shares = [(e["loss"] - e["reconstruction_loss"]) / e["kl_loss"] for e in resumed.history]
+    np.testing.assert_allclose(shares, [0.25, 0.5, 0.75, 1.0], rtol=1e-4)
+    for epoch in resumed.history:  # measured by the whole bound
+        whole = epoch["val_reconstruction_loss"] + epoch["val_kl_loss"]
+        assert epoch["val_loss"] == pytest.approx(whole, rel=1e-5)
+    assert float(resumed.model.warmth) == 1.0
+
+
+def test_a_model_without_a_kl_term_cannot_warm_one_up(rows, tmp_path):
+    with pytest.raises(aezoo.ZooError, match="has no KL term"):
+        train(rows, tmp_path / "run", warm_up=3)
+
+
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_goes_on_to_the_same_bits(rows, tmp_path, precision):
     recipe = RECIPE | {"precision": precision}

@@ -240,3 +240,22 @@ def test_wrong_arguments_are_refused_with_the_right_ones():
         aezoo.build("vae", kl_weight=-1.0)
     with pytest.raises(aezoo.ZooError, match="scale"):
         aezoo.build("conv_vae", likelihood="gaussian", scale=0.0)
+
+
+@pytest.mark.parametrize("name", ["iwae", "vamp_vae", "semi_supervised_vae"])
+def test_training_weighs_the_kl_term_by_its_warmth_and_evaluation_does_not(rows, name):
+    sizes = {"iwae": {"samples": 1}, "vamp_vae": {"pseudo_rows": 5}}.get(name, {})
+    model = aezoo.build(name, seed=0, **TINY["vae"], **sizes)
+    y = None
+    if name == "semi_supervised_vae":
+        y = np.full(64, -1)
+    model.warmth.assign(0.25)
+    measured = model.evaluate(rows, y, batch_size=64, verbose=0, return_dict=True)
+    trained = model.fit(rows, y, batch_size=64, epochs=1, verbose=0).history
+
+    def share(terms):
+        others = sum(terms.get(n, 0.0) for n in ("reconstruction_loss", "class_kl_loss"))
+        return (terms["loss"] - others) / terms["kl_loss"]
+
+    assert share(measured) == pytest.approx(1.0, rel=1e-3)
+    assert share({n: v[0] for n, v in trained.items()}) == pytest.approx(0.25, rel=1e-3)

@@ -76,7 +76,8 @@ class IWAE(DenseVAE):
         target = ops.repeat(self.target_of(x) if y is None else y, self.samples, axis=0)
         whose = "The importance-weighted bound"
         nll = nll_of_rows(self.loss, target, answers, whose)  # (B*K,)
-        log_weights = ops.reshape(-nll - kl, (-1, self.samples))  # (B, K)
+        share = self.warmth if training else 1.0
+        log_weights = ops.reshape(-nll - share * kl, (-1, self.samples))  # (B, K)
         bound = math.log(self.samples) - ops.logsumexp(log_weights, axis=-1)  # (B,)
         total = _mean(bound, sample_weight)
         rows = ops.shape(bound)[0]

@@ -28,7 +28,14 @@ from aezoo.errors import ZooError
 from aezoo.layers.sampling import GaussianSampling
 from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_density, nll_of_rows
 from aezoo.models.dense import dense_decoder
-from aezoo.models.vae import DenseVAE, Likelihood, Scale, output_activation, posterior_heads
+from aezoo.models.vae import (
+    DenseVAE,
+    Likelihood,
+    Scale,
+    output_activation,
+    posterior_heads,
+    warmth,
+)
 from aezoo.specs import UNLABELLED, label_spec
 from aezoo.zoo_model import EVALUATION_SEED, Share, Weight, Width
 
@@ -135,7 +142,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
             terms=("kl_loss", "class_kl_loss", "classification_loss"),
         )
         self.classifier, self.trunk, self.posterior = classifier, trunk, posterior
-        self.sampling = GaussianSampling()
+        self.sampling, self.warmth = GaussianSampling(), warmth()
 
     def draw(self, mean, log_variance, training: bool, seed: int):
         """Return fresh draws in training, the same each time with a seed otherwise; all (B, D)."""
@@ -194,7 +201,8 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         counts = dict.fromkeys(parts, rows) | {"classification_loss": ops.sum(told)}
         for name, value in parts.items():
             self._trackers[name].update_state(value, sample_weight=counts[name])
-        factors = (1.0, self.kl_weight, 1.0, self.classification_weight)
+        style_weight = self.kl_weight * (self.warmth if training else 1.0)
+        factors = (1.0, style_weight, 1.0, self.classification_weight)
         # One reduction: of several additions TensorFlow chooses the order anew in every run.
         return ops.sum([f * value for f, value in zip(factors, parts.values(), strict=True)])
 
@@ -302,7 +310,7 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         Returns:
             One dict per epoch: `epoch`, from 1, `loss` and M1's terms.
         """
-        self.calibration = self.metrics_measured = None  # they were of other weights
+        self.scorer = self.calibration = self.metrics_measured = None  # of other weights
         self.m1.trainable = True
         self.compile_part(self.m1)
         options = {"batch_size": batch_size}

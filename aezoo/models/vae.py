@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 from pydantic import Field
 
@@ -28,6 +29,14 @@ from aezoo.zoo_model import EVALUATION_SEED, Weight, Width
 
 Likelihood = Literal["bernoulli", "gaussian"]
 Scale = Annotated[float, Field(gt=0)]
+
+
+def warmth() -> tf.Variable:
+    """Return the share of its weight that a KL term has in training, 1 unless `WarmUp` sets it.
+
+    It is no weight of the model: it is of the recipe, not of what was learned.
+    """
+    return tf.Variable(1.0, trainable=False, name="warmth")
 
 
 class VAE(Autoencoder):
@@ -66,6 +75,7 @@ class VAE(Autoencoder):
             terms=("kl_loss", *terms),
         )
         self.kl_weight = kl_weight
+        self.warmth = warmth()
         self.sampling = GaussianSampling()
 
     def call(self, x, training=False):
@@ -77,7 +87,8 @@ class VAE(Autoencoder):
 
     def add_divergences(self, z, mean, log_variance, training):
         """Add the terms that keep the codes near the prior."""
-        self.add_term("kl_loss", ops.mean(self.kl(z, mean, log_variance)), self.kl_weight)
+        weight = self.kl_weight * self.warmth if training else self.kl_weight
+        self.add_term("kl_loss", ops.mean(self.kl(z, mean, log_variance)), weight)
 
     def draw(self, mean, log_variance, training=False):
         """Return codes: a draw from the posterior, or its mean at inference; all (B, D)."""

@@ -1,0 +1,270 @@
+"""Scores of how odd a row is, fitted after training; with one, `score` and `detect` answer by it.
+
+    model.scorer = aezoo.scorers.fit(model, train_rows, "hybrid")
+
+    residual              mean squared error of the reconstruction, what every model has unfitted
+    normalized_residual   the same, each place measured by how badly it is usually reconstructed
+    ssim                  1 - structural similarity of picture and reconstruction
+    elbo                  -log p(x | z) + KL(q(z | x) || p(z)) in nats, z the mean of the posterior
+    mahalanobis           distance of the code from the mean of the codes, by their covariance
+    neighbours            mean distance of the code from the nearest codes of training rows
+    hybrid                the rank of the residual and that of `neighbours`, put together
+
+What is fitted are constants: saved with the model, exported with it, and no weights. No score is
+clamped: a row twice as odd as any seen gets a larger score.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from keras import ops
+
+from aezoo.errors import ZooError, closest_match
+from aezoo.losses import nll_of_rows
+from aezoo.metrics import structural_similarity
+
+NEAREST = 5  # codes that `neighbours` averages over
+BANK = 5_000  # codes that are kept to be near to
+_FITTED_ON = 20_000  # rows
+_FLOOR = 0.01  # of the mean error: what a place that is always right is measured by
+
+
+@dataclasses.dataclass(frozen=True)
+class Scorer:
+    """A fitted score.
+
+    Attributes:
+        kind: One of `KINDS`.
+        constants: Arrays by name.
+    """
+
+    kind: str
+    constants: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __call__(self, model, x, outputs: dict):
+        """Return scores (B, 1) of model-unit rows, the larger, the odder.
+
+        Args:
+            model: That it was fitted to.
+            x: As `call` takes it.
+            outputs: What `model.scores(x)` gave.
+        """
+        score = _KINDS[self.kind].score(model, x, outputs, self.constants)
+        return ops.reshape(ops.cast(score, "float32"), (-1, 1))
+
+    @property
+    def description(self) -> str:
+        """One sentence for the card."""
+        return _KINDS[self.kind].description
+
+
+def fit(model, rows, kind: str = "hybrid") -> Scorer:
+    """Fit a score to training rows.
+
+    Args:
+        model: An autoencoder.
+        rows: Normal training rows in user units: an array, or rows of a data set. Of more than
+            20,000 an even spread is taken.
+        kind: See the module.
+
+    Raises:
+        ZooError: For an unknown kind, or one that this model cannot have.
+
+    Example:
+        >>> import aezoo
+        >>> model = aezoo.build("vallina_ae", input_shape=(4,), hidden=(3,), seed=0)
+        >>> rows = np.random.default_rng(0).random((99, 4), "float32")
+        >>> model.scorer = fit(model, rows, "mahalanobis")
+        >>> far = model.endpoint("score")(features=np.full((1, 4), 9.0))["score"]
+        >>> bool(far > model.endpoint("score")(features=rows)["score"].max())
+        True
+    """
+    if kind not in _KINDS:
+        raise ZooError(
+            "There is no score of this kind.",
+            received=kind,
+            closest=closest_match(kind, _KINDS),
+            do=f"Choose from {', '.join(_KINDS)}.",
+        )
+    if not kinds_of(model):
+        raise ZooError(f"{model.name} has no score.", do="Take an autoencoder.")
+    if kind not in kinds_of(model):
+        raise ZooError(
+            f"{model.name} cannot have this score.",
+            received=f"{kind}, which needs {_KINDS[kind].needs}",
+            do=f"Choose from {', '.join(kinds_of(model))}.",
+        )
+    return Scorer(kind, _KINDS[kind].fit(model, _Seen(model, rows)))
+
+
+def kinds_of(model) -> tuple[str, ...]:
+    """Return the kinds of score that a model can have.
+
+    Example:
+        >>> import aezoo
+        >>> kinds_of(aezoo.build("vallina_ae", input_shape=(4,)))
+        ('residual', 'normalized_residual', 'mahalanobis', 'neighbours', 'hybrid')
+    """
+    if not hasattr(model, "scores"):  # segmenters, classifiers and the like
+        return ()
+    return tuple(name for name, kind in _KINDS.items() if kind.fits(model))
+
+
+class _Seen:
+    """What a model says of training rows, asked once and in chunks."""
+
+    def __init__(self, model, rows):
+        count = len(rows)
+        chosen = np.linspace(0, count - 1, min(count, _FITTED_ON), dtype=int)
+        if hasattr(rows, "array"):
+            self.inputs = model.inputs_of(rows.take(chosen))
+        else:
+            self.inputs = {model.input_name: np.asarray(rows)[chosen]}
+        self.model = model
+
+    def codes(self) -> np.ndarray:
+        """Return (N, D)."""
+        codes = self.model.endpoint("encode")(**self.inputs)["latent"]
+        return codes.reshape(len(codes), -1)
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """Return the model's own score and error map."""
+        known, self.model.scorer = self.model.scorer, None
+        try:
+            return self.model.endpoint("score")(**self.inputs)
+        finally:
+            self.model.scorer = known
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    description: str
+    score: Callable  # (model, x, outputs, constants) -> (B,)
+    fit: Callable = lambda model, seen: {}  # -> constants
+    fits: Callable = lambda model: True
+    needs: str = ""
+
+
+# ---- of the reconstruction ----
+
+
+def _residual(model, x, outputs, constants):
+    return outputs["score"]
+
+
+def _fit_normalized(model, seen: _Seen) -> dict:
+    errors = seen.scores()["error_map"].mean(axis=0, dtype="float64")
+    usual = np.maximum(errors, _FLOOR * errors.mean())
+    return {"weights": (1.0 / np.maximum(usual, 1e-30)).astype("float32")[None]}
+
+
+def _normalized(model, x, outputs, constants):
+    weighted = outputs["error_map"] * constants["weights"]
+    return ops.mean(ops.reshape(weighted, (-1, constants["weights"].size)), axis=-1)
+
+
+def _ssim(model, x, outputs, constants):
+    target, answer = model.scored(x), model(x, training=False)
+    return 1.0 - structural_similarity(ops.cast(target, "float32"), answer)
+
+
+def _elbo(model, x, outputs, constants):
+    mean, log_variance = model.encoder(model.encoder_input(x), training=False)
+    answer = model.decoder(model.decoder_input(mean, x), training=False)
+    nll = nll_of_rows(model.loss, model.scored(x), answer, "The score")
+    return nll + model.kl(mean, mean, log_variance)
+
+
+# ---- of the code ----
+
+
+def _codes_of(model, x):
+    codes = ops.cast(model.codes(x)["latent"], "float32")
+    return ops.reshape(codes, (-1, int(np.prod(model.latent_shape))))
+
+
+def _fit_mahalanobis(model, seen: _Seen) -> dict:
+    codes = seen.codes().astype("float64")
+    covariance = np.atleast_2d(np.cov(codes.T))
+    covariance += (
+        1e-3 * max(np.trace(covariance) / len(covariance), 1e-12) * np.eye(len(covariance))
+    )
+    root = np.linalg.cholesky(np.linalg.inv(covariance))  # of the precision
+    return {"mean": codes.mean(axis=0).astype("float32"), "root": root.astype("float32")}
+
+
+def _mahalanobis(model, x, outputs, constants):
+    whitened = ops.matmul(_codes_of(model, x) - constants["mean"], constants["root"])
+    return ops.sqrt(ops.sum(ops.square(whitened), axis=-1))
+
+
+def _fit_neighbours(model, seen: _Seen) -> dict:
+    codes = seen.codes()
+    chosen = np.linspace(0, len(codes) - 1, min(len(codes), BANK), dtype=int)
+    return {"bank": codes[chosen].astype("float32")}
+
+
+def _neighbours(model, x, outputs, constants):
+    codes, bank = _codes_of(model, x), constants["bank"]  # (B, D), (M, D)
+    # The cheap form finds the nearest; their distances are then computed without cancellation.
+    nearness = 2.0 * ops.matmul(codes, bank.T) - np.square(bank).sum(axis=1)  # (B, M)
+    nearest = ops.top_k(nearness, min(NEAREST, len(bank)))[1]  # (B, k)
+    offsets = codes[:, None] - ops.take(bank, nearest, axis=0)  # (B, k, D)
+    return ops.mean(ops.sqrt(ops.sum(ops.square(offsets), axis=-1)), axis=-1)
+
+
+# ---- of both ----
+
+
+def _fit_hybrid(model, seen: _Seen) -> dict:
+    """Keep beside the bank what half of the rows' residuals and distances are below."""
+    codes, residuals = seen.codes(), seen.scores()["score"][:, 0]
+    constants = _fit_neighbours(model, seen)
+    others = codes[:: max(1, len(codes) // 1000)]
+    gaps = np.sqrt(np.square(others[:, None] - constants["bank"]).sum(axis=-1))
+    near = np.sort(gaps, axis=1)[:, 1 : NEAREST + 1].mean(axis=1)  # without itself
+    return constants | {
+        "usual": np.array([np.median(residuals), np.median(near)], "float32") + np.float32(1e-12)
+    }
+
+
+def _hybrid(model, x, outputs, constants):
+    residual = ops.reshape(outputs["score"], (-1,)) / constants["usual"][0]
+    distance = _neighbours(model, x, outputs, constants) / constants["usual"][1]
+    return ops.log1p(residual) + ops.log1p(ops.square(distance))
+
+
+def _is_picture(model) -> bool:
+    return model.input_name == "image" and min(model.input_shape[:2]) >= 3
+
+
+def _is_variational(model) -> bool:
+    return hasattr(model, "kl") and hasattr(model, "log_prior")
+
+
+_KINDS = {
+    "residual": _Kind("Mean squared error.", _residual),
+    "normalized_residual": _Kind(
+        "Mean squared error, each place over its usual one.", _normalized, _fit_normalized
+    ),
+    "ssim": _Kind(
+        "1 - structural similarity.", _ssim, fits=_is_picture, needs="pictures of 3 pixels a side"
+    ),
+    "elbo": _Kind(
+        "Negative evidence lower bound, nats.",
+        _elbo,
+        fits=_is_variational,
+        needs="a variational autoencoder",
+    ),
+    "mahalanobis": _Kind("Mahalanobis distance of the code.", _mahalanobis, _fit_mahalanobis),
+    "neighbours": _Kind(
+        f"Mean distance of the code from its {NEAREST} nearest.",
+        _neighbours,
+        _fit_neighbours,
+    ),
+    "hybrid": _Kind(
+        "Residual and distance from the nearest codes, together.", _hybrid, _fit_hybrid
+    ),
+}
+KINDS = tuple(_KINDS)
