@@ -61,7 +61,7 @@ def calibrate(model, rows, alpha: float = 0.05) -> float:
         "threshold": threshold,
         "alpha": alpha,
         "rows": len(values),
-        "fingerprint": _fingerprint(rows),
+        "fingerprint": fingerprint(rows),
     }
     return threshold
 
@@ -73,7 +73,7 @@ def scores(model, rows) -> np.ndarray:
         model: A model with a `score` endpoint.
         rows: An array, rows of a data set, or a dict of arrays by public name.
     """
-    if model.calibration and model.calibration["fingerprint"] == _fingerprint(rows):
+    if model.calibration and model.calibration["fingerprint"] == fingerprint(rows):
         warnings.warn(
             "These rows set the threshold; their false-alarm rate says nothing about new rows.",
             ZooWarning,
@@ -94,7 +94,8 @@ def _array(rows) -> np.ndarray:
     return rows.array() if hasattr(rows, "array") else np.asarray(rows)
 
 
-def _fingerprint(rows) -> str:
+def fingerprint(rows) -> str:
+    """Return a sha256 of rows, by which those that set a threshold are known again."""
     parts = rows.values() if isinstance(rows, dict) else [_array(rows)]
     digest = hashlib.sha256()
     for part in map(np.ascontiguousarray, parts):

@@ -49,6 +49,7 @@ class DataSection(Section):
     train_classes: tuple[int | str, ...] | None = None
     validation: float | Literal["test"] = 0.1
     calibration: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    test: float = pydantic.Field(default=0.1, ge=0, lt=1)  # where the source has no test part
     split_seed: int = 0
     window: int | None = pydantic.Field(default=None, ge=2)
     stride: int | None = pydantic.Field(default=None, ge=1)

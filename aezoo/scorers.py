@@ -24,7 +24,7 @@ from aezoo.errors import ZooError, closest_match
 from aezoo.losses import nll_of_rows
 from aezoo.metrics import structural_similarity
 
-NEAREST = 5  # codes that `neighbours` averages over
+NEAREST = 2  # codes that `neighbours` averages over
 BANK = 5_000  # codes that are kept to be near to
 _FITTED_ON = 20_000  # rows
 _FLOOR = 0.01  # of the mean error: what a place that is always right is measured by

@@ -20,6 +20,7 @@ layers =
     aezoo.quickstart
     aezoo.checks
     aezoo.export
+    aezoo.tasks
     aezoo.training
     aezoo.recipes
     aezoo.calibration | aezoo.storage | aezoo.data | aezoo.figures

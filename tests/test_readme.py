@@ -41,6 +41,16 @@ def test_the_five_lines_of_python_run(tmp_path, monkeypatch):
     assert (tmp_path / "artifacts" / "conv_ae" / "manifest.json").is_file()
 
 
+def test_the_detector_of_the_readme_finds_rows_far_away(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = block("python", "import numpy as np").replace("alpha=0.05", "settings={'epochs': 3}")
+    assert "settings" in code
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["detector"].predict(names["rows"][:3] + 9).tolist() == [1, 1, 1]
+    assert (tmp_path / "artifacts" / "detector" / "onnx" / "detect.onnx").is_file()
+
+
 def test_the_example_of_an_own_model_trains_from_two_files(tmp_path, monkeypatch, rng):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "half_ae.py").write_text(block("python", "# half_ae.py"))

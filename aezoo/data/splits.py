@@ -6,8 +6,6 @@ from aezoo.config import DataSection
 from aezoo.data.source import Source
 from aezoo.errors import ZooError
 
-TEST_FRACTION = 0.1  # of a source that brings no test part
-
 
 def missing_fractions(source: Source, section: DataSection) -> dict[str, float]:
     """Return the share of the training part for each role that the source does not bring.
@@ -18,7 +16,7 @@ def missing_fractions(source: Source, section: DataSection) -> dict[str, float]:
     fractions = {
         "validation": 0.0 if section.validation == "test" else section.validation,
         "calibration": section.calibration,
-        "test": TEST_FRACTION,
+        "test": section.test,
     }
     missing = {
         role: share for role, share in fractions.items() if share and role not in source.parts
@@ -27,7 +25,7 @@ def missing_fractions(source: Source, section: DataSection) -> dict[str, float]:
         raise ZooError(
             "The shares of the other roles leave no training rows.",
             received=missing,
-            do="Lower data.validation or data.calibration.",
+            do="Lower data.validation, data.calibration or data.test.",
         )
     return missing
 

@@ -1,0 +1,274 @@
+"""Normal or not: train on normal rows, choose a score, set a threshold with a false-alarm rate.
+
+    detector = AnomalyDetector(alpha=0.05).fit(rows)
+    detector.decision_function(new)     # the larger, the odder
+    detector.predict(new)               # 0 normal, 1 anomalous
+    detector.export("artifacts/press")  # a verified bundle; its endpoint `detect` answers alike
+
+Methods and attributes are PyOD's (1 is anomalous, higher scores are odder), parameters and cloning
+scikit-learn's, so that it works in a `Pipeline` and in `GridSearchCV`.
+"""
+
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.metrics import precision_recall_curve
+from sklearn.utils.validation import check_is_fitted
+
+from aezoo import scorers
+from aezoo.calibration import calibrate, fingerprint
+from aezoo.data import load
+from aezoo.data.arrays import as_modality
+from aezoo.errors import ZooError, closest_match
+from aezoo.tasks.choosing import choose
+from aezoo.training import train
+
+THRESHOLDS = ("conformal", "quantile", "best_f1")
+_SMALL_PICTURE = 12  # pixels a side, up to which one layer sees a picture as a whole
+
+
+class AnomalyDetector(OutlierMixin, BaseEstimator):
+    """Finds rows unlike those that it was fitted to.
+
+    Args:
+        entry: Name of a zoo entry, or path of a YAML; None takes one that fits the rows: a
+            convolutional autoencoder for pictures, a recurrent one for series, a dense one for
+            tables and for pictures of up to 12 pixels a side.
+        score: A kind of `aezoo.scorers`, or `auto`: the one that ranks anomalies highest which are
+            made of the calibration rows.
+        threshold: `conformal`, at which a normal row alarms with probability at most `alpha`;
+            `quantile`, the empirical one of the calibration scores; `best_f1`, where `fit` was
+            given labels, the one of the highest F1 of anomalous rows.
+        alpha: The false-alarm rate, between 0 and 1.
+        calibration: Share of the normal rows that are kept from training to choose the score and
+            set the threshold; where the score is chosen, by one half of them, and the threshold set
+            by the other.
+        modality: `image`, `features` or `series`; None takes what the array looks like: two axes
+            are a table, three of real numbers series.
+        settings: Overrides of the entry's recipe and arguments, as `aezoo.train` takes them.
+        random_state: Seed of the split, the weights, the order and what is drawn.
+        verbose: Whether to show the training.
+
+    Attributes:
+        model_: The fitted model, with its scorer and threshold.
+        score_: The kind of score.
+        scores_tried_: Kind -> AUROC on made anomalies, where `score` is `auto`.
+        threshold_: Scores above it are anomalous.
+        decision_scores_: Of the rows that `fit` was given.
+        labels_: Of those rows, 0 or 1, by the threshold.
+        calibration_scores_: Sorted, of the rows that set the threshold.
+
+    Example:
+        >>> rows = np.random.default_rng(0).normal(size=(200, 4))
+        >>> rows[:, 3] = rows[:, 0] + rows[:, 1]  # what is normal
+        >>> detector = AnomalyDetector(settings={"epochs": 3}).fit(rows)
+        >>> detector.predict([[0.5, 0.5, 0.0, -9.0]]).tolist()
+        [1]
+    """
+
+    def __init__(
+        self,
+        entry: str | None = None,
+        score: str = "auto",
+        threshold: str = "conformal",
+        alpha: float = 0.05,
+        calibration: float = 0.2,
+        modality: str | None = None,
+        settings: dict | None = None,
+        random_state: int = 0,
+        verbose: bool = False,
+    ):
+        self.entry = entry
+        self.score = score
+        self.threshold = threshold
+        self.alpha = alpha
+        self.calibration = calibration
+        self.modality = modality
+        self.settings = settings
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ---- fitting ----
+
+    def fit(self, X, y=None):
+        """Train on the normal rows, choose the score, set the threshold.
+
+        Args:
+            X: Rows in user units: pictures (N, H, W) or (N, H, W, C), series (N, T, C), a table
+                (N, F).
+            y: None where all rows are normal, else 0 for normal and 1 for anomalous rows; the
+                latter are used by `threshold="best_f1"` alone.
+
+        Returns:
+            The detector.
+
+        Raises:
+            ZooError: For unknown names, unfit rows or labels, or too few rows for `alpha`.
+        """
+        rows, odd = self._checked(X, y)
+        data = load(
+            rows[~odd],
+            modality=self.modality,
+            calibration=self.calibration,
+            test=0.0,
+            split_seed=self.random_state,
+        )
+        entry, settings = self._recipe(data)
+        with tempfile.TemporaryDirectory(prefix="aezoo-") as folder:
+            self.model_ = train(
+                entry,
+                data,
+                out=Path(folder) / "run",
+                figures=False,
+                verbose=self.verbose,
+                **{"seed": self.random_state} | settings,
+            ).model
+        self._choose(data)
+        self.decision_scores_ = self.decision_function(rows)
+        self._set_threshold(data, odd)
+        self.labels_ = self._decided(self.decision_scores_)
+        self.n_features_in_ = int(np.prod(rows.shape[1:]))
+        return self
+
+    def _checked(self, X, y) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows, and which of them are anomalous, (N,) of booleans."""
+        rows = np.asarray(X)
+        for name, value, known in (
+            ("threshold", self.threshold, THRESHOLDS),
+            ("score", self.score, ("auto", *scorers.KINDS)),
+        ):
+            if value not in known:
+                raise ZooError(
+                    f"There is no {name} of this name.",
+                    received=value,
+                    closest=closest_match(str(value), known),
+                    do=f"Choose from {', '.join(known)}.",
+                )
+        if y is None:
+            if self.threshold == "best_f1":
+                raise ZooError(
+                    "The best F1 needs labels.", do="Call fit(X, y), 1 where a row is anomalous."
+                )
+            return rows, np.zeros(len(rows), bool)
+        labels = np.asarray(y).reshape(-1)
+        if len(labels) != len(rows) or not np.isin(labels, (0, 1)).all():
+            raise ZooError(
+                "Labels are 0 for normal and 1 for anomalous rows, one per row.",
+                received=f"{len(labels)} labels for {len(rows)} rows: {np.unique(labels)[:5]}",
+            )
+        if self.threshold == "best_f1" and not labels.any():
+            raise ZooError(
+                "The best F1 needs anomalous rows, and no label is 1.",
+                do="Choose threshold='conformal', which needs none.",
+            )
+        return rows, labels == 1
+
+    def _recipe(self, data) -> tuple[str, dict]:
+        """Return the entry and the overrides to train."""
+        given = dict(self.settings or {})
+        if self.entry is not None:
+            return self.entry, given
+        shape, modality = data.train.shape, data.modality
+        if modality == "image" and min(shape[:2]) > _SMALL_PICTURE:
+            return "conv_ae", {"latent_dim": 32, "filters": (32, 64), "epochs": 30} | given
+        if modality == "series":
+            return "seq2seq_ae", given
+        if modality in ("image", "features"):
+            return "simple_ae", {"batch_size": 64, "epochs": 60} | given
+        raise ZooError(
+            "There is no recipe for rows of this kind.",
+            received=modality,
+            do="Name an entry: AnomalyDetector(entry=...).",
+        )
+
+    def _choose(self, data) -> None:
+        """Fit the score; where it is to be chosen, by one half of the calibration rows."""
+        held = data.calibration
+        if held is None:
+            raise ZooError(
+                "No rows are left to set the threshold.",
+                received=f"calibration={self.calibration}",
+                do="Give more rows, or a larger share.",
+            )
+        self.score_, self._setting = self.score, held
+        if self.score == "auto":
+            half = len(held) // 2
+            asked = held.take(np.arange(half)).array()
+            self.scores_tried_ = choose(self.model_, data.train, asked, self.random_state)
+            self.score_ = next(iter(self.scores_tried_))
+            self._setting = held.take(np.arange(half, len(held)))
+        self.model_.scorer = scorers.fit(self.model_, data.train, self.score_)
+
+    def _set_threshold(self, data, odd: np.ndarray) -> None:
+        values = np.sort(self._scores(self._setting.array()))
+        self.calibration_scores_ = values
+        match self.threshold:
+            case "conformal":
+                self.threshold_ = calibrate(self.model_, self._setting, self.alpha)
+                return
+            case "quantile":
+                threshold = float(np.quantile(values, 1 - self.alpha))
+            case _:  # anomalous rows against normal ones that no weight has seen
+                truth = np.repeat([0, 1], [len(values), odd.sum()])
+                scores = np.concatenate([values, self.decision_scores_[odd]])
+                precision, recall, edges = precision_recall_curve(truth, scores)
+                f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+                best = edges[int(np.argmax(f1[:-1]))]  # scores from it on are anomalous
+                threshold = float(np.nextafter(np.float32(best), np.float32(-math.inf)))
+        self.model_.calibration = {
+            "threshold": threshold,
+            "alpha": self.alpha,
+            "rows": len(values),
+            "fingerprint": fingerprint(self._setting),
+        }
+        self.threshold_ = threshold
+
+    # ---- asking ----
+
+    def decision_function(self, X) -> np.ndarray:
+        """Return scores (N,), the larger, the odder; of equal rows equal ones.
+
+        Raises:
+            ZooError: For rows of another shape, NaN or infinity.
+        """
+        check_is_fitted(self, "model_")
+        return self._scores(np.asarray(X))
+
+    def predict(self, X) -> np.ndarray:
+        """Return 0 for normal and 1 for anomalous rows, int (N,)."""
+        return self._decided(self.decision_function(X))
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Return for each row the probability of being normal and of being anomalous, (N, 2).
+
+        The second is the share of the calibration scores, and of the row's own, that lie below the
+        row's: 1 minus its conformal p-value. It exceeds 1 - alpha exactly where a row is above the
+        conformal threshold.
+        """
+        below = np.searchsorted(self.calibration_scores_, self.decision_function(X))
+        odd = below / (len(self.calibration_scores_) + 1)
+        return np.stack([1 - odd, odd], axis=1)
+
+    def export(self, path: str | Path, **options) -> Path:
+        """Write a verified bundle, whose endpoint `detect` answers as this detector does.
+
+        Args:
+            path: The folder to make.
+            **options: As `aezoo.export_bundle` takes them.
+        """
+        import aezoo
+
+        check_is_fitted(self, "model_")
+        aezoo.export_bundle(self.model_, path, **options)
+        return Path(path)
+
+    def _scores(self, rows: np.ndarray) -> np.ndarray:
+        model = self.model_
+        taken = as_modality(rows, model.input_name)
+        return model.endpoint("score")(**{model.input_name: taken})["score"][:, 0]
+
+    def _decided(self, scores: np.ndarray) -> np.ndarray:
+        return (scores > np.float32(self.threshold_)).astype(int)
