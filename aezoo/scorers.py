@@ -8,7 +8,7 @@
     elbo                  -log p(x | z) + KL(q(z | x) || p(z)) in nats, z the mean of the posterior
     mahalanobis           distance of the code from the mean of the codes, by their covariance
     neighbours            mean distance of the code from the nearest codes of training rows
-    hybrid                the rank of the residual and that of `neighbours`, put together
+    hybrid                log(1 + r) + log(1 + d^2) of residual and distance over their usual sizes
 
 What is fitted are constants: saved with the model, exported with it, and no weights. No score is
 clamped: a row twice as odd as any seen gets a larger score.
@@ -219,9 +219,8 @@ def _neighbours(model, x, outputs, constants):
 
 def _fit_hybrid(model, seen: _Seen) -> dict:
     """Keep beside the bank what half of the rows' residuals and distances are below."""
-    codes, residuals = seen.codes(), seen.scores()["score"][:, 0]
-    constants = _fit_neighbours(model, seen)
-    others = codes[:: max(1, len(codes) // 1000)]
+    residuals, constants = seen.scores()["score"], _fit_neighbours(model, seen)
+    others = constants["bank"][:: max(1, len(constants["bank"]) // 1000)]
     gaps = np.sqrt(np.square(others[:, None] - constants["bank"]).sum(axis=-1))
     near = np.sort(gaps, axis=1)[:, 1 : NEAREST + 1].mean(axis=1)  # without itself
     return constants | {

@@ -126,9 +126,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 verbose=self.verbose,
                 **{"seed": self.random_state} | settings,
             ).model
-        self._choose(data)
+        setting = self._choose(data)
         self.decision_scores_ = self.decision_function(rows)
-        self._set_threshold(data, odd)
+        self._set_threshold(setting, odd)
         self.labels_ = self._decided(self.decision_scores_)
         self.n_features_in_ = int(np.prod(rows.shape[1:]))
         return self
@@ -184,8 +184,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             do="Name an entry: AnomalyDetector(entry=...).",
         )
 
-    def _choose(self, data) -> None:
-        """Fit the score; where it is to be chosen, by one half of the calibration rows."""
+    def _choose(self, data):
+        """Fit the score, and return the rows that set the threshold.
+
+        Where the score is to be chosen, one half of the calibration rows chooses it, the other is
+        returned: the promise of the threshold is for rows that nothing was chosen by.
+        """
         held = data.calibration
         if held is None:
             raise ZooError(
@@ -193,21 +197,22 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 received=f"calibration={self.calibration}",
                 do="Give more rows, or a larger share.",
             )
-        self.score_, self._setting = self.score, held
+        self.score_ = self.score
         if self.score == "auto":
             half = len(held) // 2
             asked = held.take(np.arange(half)).array()
             self.scores_tried_ = choose(self.model_, data.train, asked, self.random_state)
             self.score_ = next(iter(self.scores_tried_))
-            self._setting = held.take(np.arange(half, len(held)))
+            held = held.take(np.arange(half, len(held)))
         self.model_.scorer = scorers.fit(self.model_, data.train, self.score_)
+        return held
 
-    def _set_threshold(self, data, odd: np.ndarray) -> None:
-        values = np.sort(self._scores(self._setting.array()))
+    def _set_threshold(self, setting, odd: np.ndarray) -> None:
+        values = np.sort(self._scores(setting.array()))
         self.calibration_scores_ = values
         match self.threshold:
             case "conformal":
-                self.threshold_ = calibrate(self.model_, self._setting, self.alpha)
+                self.threshold_ = calibrate(self.model_, setting, self.alpha)
                 return
             case "quantile":
                 threshold = float(np.quantile(values, 1 - self.alpha))
@@ -222,7 +227,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             "threshold": threshold,
             "alpha": self.alpha,
             "rows": len(values),
-            "fingerprint": fingerprint(self._setting),
+            "fingerprint": fingerprint(setting),
         }
         self.threshold_ = threshold
 
