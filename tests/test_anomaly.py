@@ -180,6 +180,7 @@ def test_series_and_pictures_get_an_entry_of_their_kind(shape, entry):
         ({}, np.zeros(9), "9 labels for 60 rows"),
         ({"alpha": 0.001, "score": "residual"}, None, "cannot guarantee"),
         ({"calibration": 0.0}, None, "No rows are left to set the threshold"),
+        ({"validation": 0.0}, None, "No rows are left to choose the score"),
         ({"entry": "conv_aee"}, None, "Did you mean 'conv_ae'"),
     ],
 )

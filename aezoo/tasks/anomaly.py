@@ -38,14 +38,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             convolutional autoencoder for pictures, a recurrent one for series, a dense one for
             tables and for pictures of up to 12 pixels a side.
         score: A kind of `aezoo.scorers`, or `auto`: the one that ranks anomalies highest which are
-            made of the calibration rows.
+            made of the validation rows. They are others than those that set the threshold, whose
+            promise is for rows that nothing was chosen by.
         threshold: `conformal`, at which a normal row alarms with probability at most `alpha`;
             `quantile`, the empirical one of the calibration scores; `best_f1`, where `fit` was
             given labels, the one of the highest F1 of anomalous rows.
         alpha: The false-alarm rate, between 0 and 1.
-        calibration: Share of the normal rows that are kept from training to choose the score and
-            set the threshold; where the score is chosen, by one half of them, and the threshold set
-            by the other.
+        calibration: Share of the normal rows that are kept from training to set the threshold.
+        validation: Share of them that is kept to choose the epoch and the score.
         modality: `image`, `features` or `series`; None takes what the array looks like: two axes
             are a table, three of real numbers series.
         settings: Overrides of the entry's recipe and arguments, as `aezoo.train` takes them.
@@ -76,6 +76,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         threshold: str = "conformal",
         alpha: float = 0.05,
         calibration: float = 0.2,
+        validation: float = 0.1,
         modality: str | None = None,
         settings: dict | None = None,
         random_state: int = 0,
@@ -86,6 +87,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.threshold = threshold
         self.alpha = alpha
         self.calibration = calibration
+        self.validation = validation
         self.modality = modality
         self.settings = settings
         self.random_state = random_state
@@ -113,6 +115,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             rows[~odd],
             modality=self.modality,
             calibration=self.calibration,
+            validation=self.validation,
             test=0.0,
             split_seed=self.random_state,
         )
@@ -126,9 +129,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 verbose=self.verbose,
                 **{"seed": self.random_state} | settings,
             ).model
-        setting = self._choose(data)
+        self._choose(data)
         self.decision_scores_ = self.decision_function(rows)
-        self._set_threshold(setting, odd)
+        self._set_threshold(data.calibration, odd)
         self.labels_ = self._decided(self.decision_scores_)
         self.n_features_in_ = int(np.prod(rows.shape[1:]))
         return self
@@ -184,28 +187,24 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             do="Name an entry: AnomalyDetector(entry=...).",
         )
 
-    def _choose(self, data):
-        """Fit the score, and return the rows that set the threshold.
-
-        Where the score is to be chosen, one half of the calibration rows chooses it, the other is
-        returned: the promise of the threshold is for rows that nothing was chosen by.
-        """
-        held = data.calibration
-        if held is None:
-            raise ZooError(
-                "No rows are left to set the threshold.",
-                received=f"calibration={self.calibration}",
-                do="Give more rows, or a larger share.",
-            )
+    def _choose(self, data) -> None:
+        """Choose the score, unless it is given, and fit it."""
+        needed = {"calibration": "to set the threshold"}
+        if self.score == "auto":
+            needed["validation"] = "to choose the score"
+        for role, purpose in needed.items():
+            if getattr(data, role) is None:
+                raise ZooError(
+                    f"No rows are left {purpose}.",
+                    received=f"{role}={getattr(self, role)}",
+                    do="Give more rows, or a larger share.",
+                )
         self.score_ = self.score
         if self.score == "auto":
-            half = len(held) // 2
-            asked = held.take(np.arange(half)).array()
+            asked = data.validation.array()
             self.scores_tried_ = choose(self.model_, data.train, asked, self.random_state)
             self.score_ = next(iter(self.scores_tried_))
-            held = held.take(np.arange(half, len(held)))
         self.model_.scorer = scorers.fit(self.model_, data.train, self.score_)
-        return held
 
     def _set_threshold(self, setting, odd: np.ndarray) -> None:
         values = np.sort(self._scores(setting.array()))
