@@ -67,7 +67,7 @@ class Autoencoder(ZooModel):
             self._reconstruct_endpoint(),
             self._encode_endpoint(),
             self._decode_endpoint(),
-            self._score_endpoint(),
+            self.score_endpoint(self.scorer),
         ]
         return made + ([self._detect_endpoint()] if self.calibration else [])
 
@@ -133,27 +133,26 @@ class Autoencoder(ZooModel):
             TensorSpec("error_map", shape, axes=axes, description="Squared error by place."),
         )
 
-    def _score_endpoint(self) -> Endpoint:
+    def score_endpoint(self, scorer=None) -> Endpoint:
+        """Return the endpoint `score` by a scorer of `aezoo.scorers`, or by the model's own score.
+
+        The model's `scorer`, and the threshold of its scores, stay as they are.
+        """
+        specs = self.score_specs()
+        if scorer:
+            specs = tuple(
+                dataclasses.replace(spec, description=scorer.description)
+                if spec.name == "score"
+                else spec
+                for spec in specs
+            )
+
         def score(inputs):
-            return self._scored(self.rows_of(inputs))
+            x = self.rows_of(inputs)
+            outputs = self.scores(x)
+            return outputs | {"score": scorer(self, x, outputs)} if scorer else outputs
 
-        spec = EndpointSpec("score", self.row_specs(), self._scored_specs(), "How odd a row is.")
-        return Endpoint(spec, score)
-
-    def _scored(self, x):
-        """Return `scores`, or the score of the scorer that was fitted, and the map."""
-        outputs = self.scores(x)
-        return outputs | {"score": self.scorer(self, x, outputs)} if self.scorer else outputs
-
-    def _scored_specs(self) -> tuple[TensorSpec, ...]:
-        if not self.scorer:
-            return self.score_specs()
-        return tuple(
-            dataclasses.replace(spec, description=self.scorer.description)
-            if spec.name == "score"
-            else spec
-            for spec in self.score_specs()
-        )
+        return Endpoint(EndpointSpec("score", self.row_specs(), specs, "How odd a row is."), score)
 
     def _detect_endpoint(self) -> Endpoint:
         threshold = TensorSpec(
@@ -168,14 +167,16 @@ class Autoencoder(ZooModel):
             "anomalous", (1,), "bool", ("decision",), description="score > threshold."
         )
 
+        score = self.score_endpoint(self.scorer)
+
         def detect(inputs):
-            scores = self._scored(self.rows_of(inputs))
+            scores = score.function(inputs)
             return scores | {"anomalous": scores["score"] > inputs["threshold"]}
 
         spec = EndpointSpec(
             "detect",
             (*self.row_specs(), threshold),
-            (*self._scored_specs(), decision),
+            (*score.spec.outputs, decision),
             "Normal or not.",
         )
         return Endpoint(spec, detect)

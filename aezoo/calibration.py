@@ -57,13 +57,18 @@ def calibrate(model, rows, alpha: float = 0.05) -> float:
             do="Train the model first, or check that the rows differ.",
         )
     threshold = float(values[rank - 1])
+    set_threshold(model, threshold, alpha, rows)
+    return threshold
+
+
+def set_threshold(model, threshold: float, alpha: float, rows) -> None:
+    """Let `detect` decide by a threshold that was found with these rows, however it was found."""
     model.calibration = {
         "threshold": threshold,
         "alpha": alpha,
-        "rows": len(values),
-        "fingerprint": fingerprint(rows),
+        "rows": len(next(iter(rows.values())) if isinstance(rows, dict) else rows),
+        "fingerprint": _fingerprint(rows),
     }
-    return threshold
 
 
 def scores(model, rows) -> np.ndarray:
@@ -73,7 +78,7 @@ def scores(model, rows) -> np.ndarray:
         model: A model with a `score` endpoint.
         rows: An array, rows of a data set, or a dict of arrays by public name.
     """
-    if model.calibration and model.calibration["fingerprint"] == fingerprint(rows):
+    if model.calibration and model.calibration["fingerprint"] == _fingerprint(rows):
         warnings.warn(
             "These rows set the threshold; their false-alarm rate says nothing about new rows.",
             ZooWarning,
@@ -94,8 +99,7 @@ def _array(rows) -> np.ndarray:
     return rows.array() if hasattr(rows, "array") else np.asarray(rows)
 
 
-def fingerprint(rows) -> str:
-    """Return a sha256 of rows, by which those that set a threshold are known again."""
+def _fingerprint(rows) -> str:
     parts = rows.values() if isinstance(rows, dict) else [_array(rows)]
     digest = hashlib.sha256()
     for part in map(np.ascontiguousarray, parts):

@@ -15,6 +15,7 @@ clamped: a row twice as odd as any seen gets a larger score.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -98,6 +99,17 @@ def fit(model, rows, kind: str = "hybrid") -> Scorer:
     return Scorer(kind, _KINDS[kind].fit(model, _Seen(model, rows)))
 
 
+def fit_all(model, rows) -> dict[str, Scorer]:
+    """Fit every kind of score that a model can have, asking it about the rows once.
+
+    Args:
+        model: An autoencoder.
+        rows: As for `fit`.
+    """
+    seen = _Seen(model, rows)
+    return {kind: Scorer(kind, _KINDS[kind].fit(model, seen)) for kind in kinds_of(model)}
+
+
 def kinds_of(model) -> tuple[str, ...]:
     """Return the kinds of score that a model can have.
 
@@ -123,18 +135,16 @@ class _Seen:
             self.inputs = {model.input_name: np.asarray(rows)[chosen]}
         self.model = model
 
+    @functools.cached_property
     def codes(self) -> np.ndarray:
-        """Return (N, D)."""
+        """Of the rows, (N, D)."""
         codes = self.model.endpoint("encode")(**self.inputs)["latent"]
         return codes.reshape(len(codes), -1)
 
+    @functools.cached_property
     def scores(self) -> dict[str, np.ndarray]:
-        """Return the model's own score and error map."""
-        known, self.model.scorer = self.model.scorer, None
-        try:
-            return self.model.endpoint("score")(**self.inputs)
-        finally:
-            self.model.scorer = known
+        """The model's own score and error map."""
+        return self.model.score_endpoint()(**self.inputs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +164,7 @@ def _residual(model, x, outputs, constants):
 
 
 def _fit_normalized(model, seen: _Seen) -> dict:
-    errors = seen.scores()["error_map"].mean(axis=0, dtype="float64")
+    errors = seen.scores["error_map"].mean(axis=0, dtype="float64")
     usual = np.maximum(errors, _FLOOR * errors.mean())
     return {"weights": (1.0 / np.maximum(usual, 1e-30)).astype("float32")[None]}
 
@@ -185,7 +195,7 @@ def _codes_of(model, x):
 
 
 def _fit_mahalanobis(model, seen: _Seen) -> dict:
-    codes = seen.codes().astype("float64")
+    codes = seen.codes.astype("float64")
     covariance = np.atleast_2d(np.cov(codes.T))
     covariance += (
         1e-3 * max(np.trace(covariance) / len(covariance), 1e-12) * np.eye(len(covariance))
@@ -200,7 +210,7 @@ def _mahalanobis(model, x, outputs, constants):
 
 
 def _fit_neighbours(model, seen: _Seen) -> dict:
-    codes = seen.codes()
+    codes = seen.codes
     chosen = np.linspace(0, len(codes) - 1, min(len(codes), BANK), dtype=int)
     return {"bank": codes[chosen].astype("float32")}
 
@@ -219,7 +229,7 @@ def _neighbours(model, x, outputs, constants):
 
 def _fit_hybrid(model, seen: _Seen) -> dict:
     """Keep beside the bank what half of the rows' residuals and distances are below."""
-    residuals, constants = seen.scores()["score"], _fit_neighbours(model, seen)
+    residuals, constants = seen.scores["score"], _fit_neighbours(model, seen)
     others = constants["bank"][:: max(1, len(constants["bank"]) // 1000)]
     gaps = np.sqrt(np.square(others[:, None] - constants["bank"]).sum(axis=-1))
     near = np.sort(gaps, axis=1)[:, 1 : NEAREST + 1].mean(axis=1)  # without itself

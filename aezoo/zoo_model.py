@@ -207,7 +207,7 @@ class ZooModel(keras.Model):
         """`keras.Model.fit`; `y` may be missing if `target_of` knows it; bad rows are refused."""
         self._check_pair(x, y)
         _check_weight(keras.Model.fit, x, y, args, kwargs)
-        self.scorer = self.calibration = self.metrics_measured = None  # of other weights
+        self.forget()
         held_out = kwargs.get("validation_data")
         if isinstance(held_out, tuple):
             self._check_pair(*(*held_out, None)[:2], where=" of validation_data")
@@ -372,7 +372,11 @@ class ZooModel(keras.Model):
             )
             scaling = "unit" if is_unit else unbounded
         self.preprocessing = Preprocessing.fit(rows, scaling, binarize)
-        self.scorer = self.calibration = self.metrics_measured = None  # of other units
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop scorer, threshold and metrics: they were of other weights, or of other units."""
+        self.scorer = self.calibration = self.metrics_measured = None
 
     # ---- endpoints ----
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from aezoo.data import sprites
 from aezoo.measures.beside import trained_beside
+from aezoo.measures.likelihood import active_units
 
 PICTURES, SEED = 10_000, 2  # neither those of training nor of test rows
 _BINS = 20
@@ -26,7 +27,7 @@ def gap_beside_vae(model, data) -> dict[str, float]:
     for asked in (model, other):
         codes = asked.endpoint("encode")(image=pictures)["latent"]
         gaps.append(mutual_information_gap(codes, causes))
-        used.append(int((codes.var(axis=0) > 0.01).sum()))
+        used.append(active_units(codes))
     return {
         "ratio": gaps[0] / gaps[1],
         "gap": gaps[0],

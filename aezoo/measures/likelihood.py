@@ -18,5 +18,10 @@ def nll(model, data) -> dict[str, float]:
     return {
         "nll": float(model.nll(x, SAMPLES).mean()),
         "negative_elbo": terms["reconstruction_loss"] + terms["kl_loss"],
-        "active_units": int((codes.var(axis=0) > ACTIVE).sum()),
+        "active_units": active_units(codes),
     }
+
+
+def active_units(codes: np.ndarray) -> int:
+    """Return how many numbers of a code, (N, D), vary from row to row."""
+    return int((codes.var(axis=0) > ACTIVE).sum())

@@ -310,7 +310,7 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         Returns:
             One dict per epoch: `epoch`, from 1, `loss` and M1's terms.
         """
-        self.scorer = self.calibration = self.metrics_measured = None  # of other weights
+        self.forget()
         self.m1.trainable = True
         self.compile_part(self.m1)
         options = {"batch_size": batch_size}

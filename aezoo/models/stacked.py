@@ -79,7 +79,7 @@ class StackedAE(Denoiser):
             self.check_rows(x, "x")
             rows = tf.data.Dataset.from_tensor_slices((x,))
             batches = rows.shuffle(len(x), seed=0).batch(batch_size).prefetch(2)
-        self.scorer = self.calibration = self.metrics_measured = None  # of other weights
+        self.forget()
         width = math.prod(self.input_shape)
         batches = batches.map(lambda rows: (tf.reshape(rows, (-1, width)),))
         history = []

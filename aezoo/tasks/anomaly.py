@@ -19,7 +19,7 @@ from sklearn.metrics import precision_recall_curve
 from sklearn.utils.validation import check_is_fitted
 
 from aezoo import scorers
-from aezoo.calibration import calibrate, fingerprint
+from aezoo.calibration import calibrate, set_threshold
 from aezoo.data import load
 from aezoo.data.arrays import as_modality
 from aezoo.errors import ZooError, closest_match
@@ -222,12 +222,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
                 best = edges[int(np.argmax(f1[:-1]))]  # scores from it on are anomalous
                 threshold = float(np.nextafter(np.float32(best), np.float32(-math.inf)))
-        self.model_.calibration = {
-            "threshold": threshold,
-            "alpha": self.alpha,
-            "rows": len(values),
-            "fingerprint": fingerprint(setting),
-        }
+        set_threshold(self.model_, threshold, self.alpha, setting)
         self.threshold_ = threshold
 
     # ---- asking ----

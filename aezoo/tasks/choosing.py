@@ -25,7 +25,7 @@ def choose(model, train_rows, rows: np.ndarray, seed: int = 0) -> dict[str, floa
     """Return each kind of score that the model can have, with how well it ranks made anomalies.
 
     Args:
-        model: A fitted autoencoder; its scorer is left as it was.
+        model: A fitted autoencoder; its scorer and threshold stay as they are.
         train_rows: What scores are fitted to: an array in user units, or rows of a data set.
         rows: Normal rows in user units that no weight has seen, (N, ...).
         seed: Of what is drawn.
@@ -39,18 +39,16 @@ def choose(model, train_rows, rows: np.ndarray, seed: int = 0) -> dict[str, floa
     rng = np.random.default_rng(seed)
     rows = rows[rng.permutation(len(rows))[:ROWS]]
     odd = {way: make(rows, rng) for way, make in WAYS.items()}
-    before, found = (model.scorer, model.calibration), {}
+    found = {}
     name = model.input_name
-    for kind in scorers.kinds_of(model):
-        model.scorer = scorers.fit(model, train_rows, kind)
-        endpoint = model.endpoint("score")
+    for kind, scorer in scorers.fit_all(model, train_rows).items():
+        endpoint = model.score_endpoint(scorer)
         normal = endpoint(**{name: rows})["score"][:, 0]
         ranked = []
         for made in odd.values():
             scores = np.concatenate([normal, endpoint(**{name: made})["score"][:, 0]])
             ranked.append(roc_auc_score(np.repeat([0, 1], [len(normal), len(made)]), scores))
         found[kind] = float(np.mean(ranked))
-    model.scorer, model.calibration = before
     best = max(found.values())
     chosen = next(kind for kind, auroc in found.items() if auroc >= best - _NEARLY)
     others = sorted(found.items(), key=lambda item: -item[1])
