@@ -2,8 +2,8 @@
 
     x -> encoder -> code -> decoder -> reconstruction            (model units, float32)
 
-The input is the target where none is given. Endpoints: reconstruct, encode, decode, score, and
-detect once calibrated.
+The input is the target where none is given. Endpoints: reconstruct, encode, decode, score,
+detect once calibrated, and localize once it has a localizer.
 """
 
 import dataclasses
@@ -69,7 +69,8 @@ class Autoencoder(ZooModel):
             self._decode_endpoint(),
             self.score_endpoint(self.scorer),
         ]
-        return made + ([self._detect_endpoint()] if self.calibration else [])
+        made += [self._detect_endpoint()] if self.calibration else []
+        return made + ([self._localize_endpoint()] if self.localizer else [])
 
     def answer_specs(self) -> tuple[TensorSpec, ...]:
         """Return the specs of what `answers` gives."""
@@ -180,3 +181,16 @@ class Autoencoder(ZooModel):
             "Normal or not.",
         )
         return Endpoint(spec, detect)
+
+    def _localize_endpoint(self) -> Endpoint:
+        error_map = self.score_endpoint().spec.tensor("error_map")
+        spec = dataclasses.replace(
+            error_map, name="anomaly_map", description="Above 1 a place is odd."
+        )
+
+        def localize(inputs):
+            x = self.rows_of(inputs)
+            return {"anomaly_map": self.localizer(self.scores(x)["error_map"])}
+
+        described = "Where a row is odd."
+        return Endpoint(EndpointSpec("localize", self.row_specs(), (spec,), described), localize)

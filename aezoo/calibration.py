@@ -36,19 +36,31 @@ def calibrate(model, rows, alpha: float = 0.05) -> float:
         >>> int((model.endpoint("score")(features=rows)["score"] > threshold).sum())
         9
     """
-    if not 0 < alpha < 1:
-        raise ZooError("A false-alarm rate lies between 0 and 1.", received=alpha)
     if getattr(rows, "role", "calibration") != "calibration":
         raise ZooError(
             f"Rows with the role {rows.role!r} cannot calibrate a threshold.",
             do="Keep some normal rows apart: data.calibration=0.1.",
         )
-    values = np.sort(_asked(model, rows)[:, 0])
-    rank = math.ceil((len(values) + 1) * (1 - alpha))
-    if rank > len(values):
+    threshold = conformal_threshold(_asked(model, rows)[:, 0], alpha)
+    set_threshold(model, threshold, alpha, rows)
+    return threshold
+
+
+def conformal_threshold(scores: np.ndarray, alpha: float) -> float:
+    """Return the ceil((n + 1)(1 - alpha))-th smallest of n scores of normal rows.
+
+    Raises:
+        ZooError: If alpha is no rate, the scores are too few for it, or all of them are equal.
+
+    Example:
+        >>> conformal_threshold(np.arange(19.0), alpha=0.1)
+        17.0
+    """
+    values, needed = np.sort(scores), rows_for(alpha)
+    if len(values) < needed:
         raise ZooError(
             f"{len(values)} rows cannot guarantee a false-alarm rate of {alpha:g}.",
-            do=f"Give at least {math.ceil(1 / alpha) - 1} rows, or a larger alpha.",
+            do=f"Give at least {needed} rows, or a larger alpha.",
         )
     if values[0] == values[-1] and len(values) > 1:
         raise ZooError(
@@ -56,9 +68,22 @@ def calibrate(model, rows, alpha: float = 0.05) -> float:
             received=float(values[0]),
             do="Train the model first, or check that the rows differ.",
         )
-    threshold = float(values[rank - 1])
-    set_threshold(model, threshold, alpha, rows)
-    return threshold
+    return float(values[math.ceil((len(values) + 1) * (1 - alpha)) - 1])
+
+
+def rows_for(alpha: float) -> int:
+    """Return how many normal rows a false-alarm rate needs at least.
+
+    Raises:
+        ZooError: If it is no rate between 0 and 1.
+
+    Example:
+        >>> rows_for(0.05)
+        19
+    """
+    if not 0 < alpha < 1:
+        raise ZooError("A false-alarm rate lies between 0 and 1.", received=alpha)
+    return math.ceil(1 / alpha) - 1
 
 
 def set_threshold(model, threshold: float, alpha: float, rows) -> None:

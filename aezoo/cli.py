@@ -293,6 +293,86 @@ def _shard(text: str) -> tuple[int, int]:
     return int(i), int(n)
 
 
+detecting = typer.Typer(
+    no_args_is_help=True, help="Find what is odd: fit on normal data, run on new."
+)
+app.add_typer(detecting, name="detect")
+
+
+@detecting.command("fit")
+def detect_fit(
+    data: Annotated[str, typer.Argument(help="A folder of pictures, a table, an array, a name.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
+    normal: Annotated[
+        list[str] | None, typer.Option(help="A class that is normal. Repeatable.")
+    ] = None,
+    entry: Annotated[str | None, typer.Option(help="Default: one that fits the rows.")] = None,
+    score: Annotated[str, typer.Option(help="How odd a row is; auto chooses.")] = "auto",
+    alpha: Annotated[float, typer.Option(help="The false-alarm rate.")] = 0.05,
+    image_size: Annotated[int | None, typer.Option(help="Pixels, for folders of pictures.")] = None,
+    window: Annotated[int | None, typer.Option(help="Rows per window, for series.")] = None,
+    seed: Annotated[int, typer.Option(help="Of split, weights and order.")] = 0,
+    settings: Settings = None,
+) -> None:
+    """Train on normal data, calibrate, measure, export a verified bundle, write a report."""
+    from aezoo.config import parse_assignment
+
+    overrides = dict(parse_assignment(text) for text in settings or [])
+    if entry is not None:
+        from aezoo.registry import find
+
+        find(entry)  # a misspelt name is told before TensorFlow has loaded
+    _start_tensorflow()
+    from aezoo.tasks import detection
+    from aezoo.tasks.detection_report import next_commands
+
+    made = detection.fit(
+        data,
+        out,
+        normal=tuple(normal or ()),
+        entry=entry,
+        score=score,
+        alpha=alpha,
+        image_size=image_size,
+        window=window,
+        seed=seed,
+        **overrides,
+    )
+    _print_figures(made.measured, f"{len(made.screened.scores):,} test rows")
+    _print(f"{_bold(out / 'report.html')} shows the worst first. Next:")
+    for line in next_commands(out):
+        _print(f"  {_escaped(line)}")
+
+
+def _print_figures(measured: dict[str, dict[str, float]], head: str) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(head)
+    for name in next(iter(measured.values())):
+        table.add_column(name, justify="right")
+    for number, (method, values) in enumerate(measured.items()):
+        cells = (f"{value:.3f}" for value in values.values())
+        table.add_row(method, *cells, style="green" if number == 0 else None)
+    _print(table)
+
+
+@detecting.command("run")
+def detect_run(
+    folder: Annotated[Path, typer.Argument(help="What `detect fit` made, or a bundle.")],
+    rows: Annotated[
+        Path, typer.Argument(metavar="NEW_DATA", help="Pictures, .npy, .parquet or CSV.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("detected"),
+    threshold: Annotated[float | None, typer.Option(help="Instead of the calibrated one.")] = None,
+    variant: Variant = None,
+) -> None:
+    """Find the odd rows of new data with a bundle, by ONNX Runtime alone; needs no TensorFlow."""
+    from aezoo.export import detect
+
+    _print(_escaped(str(detect(folder, rows, out, threshold, variant))))
+
+
 @app.command()
 def serve(
     folder: Annotated[Path, typer.Argument(help="A bundle, or a folder of NAME/ or NAME/1.")],

@@ -4,40 +4,22 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aezoo.files import whole_file
+from aezoo.drawing import (
+    ACCENT,
+    INK,
+    MUTED,
+    as_picture,
+    bare,
+    name_row,
+    new_figure,
+    plain,
+    write_png,
+)
 
-INK, MUTED, ACCENT = "#1f2933", "#8a94a0", "#0f766e"
 SHOWN = 8  # examples in a row of pictures
 _LINES = 10  # labels whose pictures are shown
-_DPI = 150
-
-
-def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
-
-
-def _write(figure: Figure, path: Path) -> Path:
-    with whole_file(Path(path)) as part:
-        figure.savefig(part)
-    return Path(path)
-
-
-def _plain(axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(MUTED)
-    axes.tick_params(colors=INK, labelsize=8)
-
-
-def _bare(axes) -> None:
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-
-
-def _name_row(axes, label: str) -> None:
-    axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9, color=INK, labelpad=8)
 
 
 def loss_curves(history: list[dict], path: Path) -> Path:
@@ -54,7 +36,7 @@ def loss_curves(history: list[dict], path: Path) -> Path:
     ]
     duplicate = len(terms) == 1  # the only term is the loss
     terms = ["loss"] if duplicate else ["loss", *terms]
-    figure = _figure(3.6 * len(terms), 2.9)
+    figure = new_figure(3.6 * len(terms), 2.9)
     epochs = [row["epoch"] for row in history]
     for axes, term in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms, strict=True):
         axes.plot(epochs, [row[term] for row in history], color=MUTED, label="training")
@@ -77,16 +59,8 @@ def loss_curves(history: list[dict], path: Path) -> Path:
         axes.set_xlabel("epoch", fontsize=8, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize=8)
-        _plain(axes)
-    return _write(figure, path)
-
-
-def _picture(values: np.ndarray) -> np.ndarray:
-    """Return (H, W) or (H, W, 3) in [0, 1] from user units, 8-bit or already in [0, 1]."""
-    values = np.asarray(values, "float32")
-    values = values / 255.0 if values.max(initial=0.0) > 1.5 else values
-    values = np.clip(values, 0.0, 1.0)
-    return values[..., 0] if values.shape[-1] == 1 else values[..., :3]
+        plain(axes)
+    return write_png(figure, path)
 
 
 def picture_rows(rows: dict[str, np.ndarray], path: Path, heat: tuple[str, ...] = ()) -> Path:
@@ -98,18 +72,18 @@ def picture_rows(rows: dict[str, np.ndarray], path: Path, heat: tuple[str, ...] 
         heat: The labels whose rows are error maps; they share one colour scale.
     """
     columns = min(SHOWN, *(len(values) for values in rows.values()))
-    figure = _figure(1.05 * columns + 1.0, 1.1 * len(rows))
+    figure = new_figure(1.05 * columns + 1.0, 1.1 * len(rows))
     lines = figure.subplots(len(rows), squeeze=False)[:, 0]
     for axes, (label, values) in zip(lines, rows.items(), strict=True):
         if label in heat:
             top = float(np.quantile(values[:columns], 0.995))
             axes.imshow(_side_by_side(values[:columns]), cmap="magma", vmin=0, vmax=max(top, 1e-9))
         else:
-            shown = [_picture(value) for value in values[:columns]]
+            shown = [as_picture(value) for value in values[:columns]]
             axes.imshow(_side_by_side(shown), cmap="gray", vmin=0, vmax=1)
-        _bare(axes)
-        _name_row(axes, label)
-    return _write(figure, path)
+        bare(axes)
+        name_row(axes, label)
+    return write_png(figure, path)
 
 
 def _side_by_side(pictures) -> np.ndarray:
@@ -124,7 +98,7 @@ def _side_by_side(pictures) -> np.ndarray:
 def series_rows(series: np.ndarray, reconstruction: np.ndarray, path: Path) -> Path:
     """Draw series and reconstructions over each other, the difference shaded, (N, T, C)."""
     columns = min(4, len(series))
-    figure = _figure(2.6 * columns, 2.4)
+    figure = new_figure(2.6 * columns, 2.4)
     for axes, x, y in zip(
         figure.subplots(1, columns, squeeze=False)[0], series, reconstruction, strict=False
     ):
@@ -134,22 +108,22 @@ def series_rows(series: np.ndarray, reconstruction: np.ndarray, path: Path) -> P
             axes.fill_between(
                 np.arange(len(x)), x[:, channel], y[:, channel], color=ACCENT, alpha=0.15
             )
-        _plain(axes)
+        plain(axes)
     figure.suptitle("input (dark) and reconstruction (green)", fontsize=9, color=INK)
-    return _write(figure, path)
+    return write_png(figure, path)
 
 
 def feature_rows(features: np.ndarray, reconstruction: np.ndarray, path: Path) -> Path:
     """Draw table rows against their reconstructions, one dot per value, (N, F)."""
-    figure = _figure(3.2, 3.0)
+    figure = new_figure(3.2, 3.0)
     axes = figure.subplots()
     low, high = float(features.min()), float(features.max())
     axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8)
     axes.scatter(features.ravel(), reconstruction.ravel(), s=4, color=ACCENT, alpha=0.4)
     axes.set_xlabel("value", fontsize=8, color=INK)
     axes.set_ylabel("reconstruction", fontsize=8, color=INK)
-    _plain(axes)
-    return _write(figure, path)
+    plain(axes)
+    return write_png(figure, path)
 
 
 def mask_rows(
@@ -159,17 +133,17 @@ def mask_rows(
     masks = {"truth": truth} if truth is not None else {}
     masks["prediction"] = mask
     columns = min(6, len(images))
-    figure = _figure(1.5 * columns + 1.0, 1.5 * (1 + len(masks)))
+    figure = new_figure(1.5 * columns + 1.0, 1.5 * (1 + len(masks)))
     grid = figure.subplots(1 + len(masks), columns, squeeze=False)
     for line, label in zip(grid, ["image", *masks], strict=True):
         for column, axes in enumerate(line):
-            axes.imshow(_picture(images[column]), cmap="gray", vmin=0, vmax=1)
+            axes.imshow(as_picture(images[column]), cmap="gray", vmin=0, vmax=1)
             if label != "image":
                 layer = np.squeeze(masks[label][column])
                 axes.imshow(np.ma.masked_equal(layer, 0), cmap="Set1", vmin=1, vmax=9, alpha=0.55)
-            _bare(axes)
-        _name_row(line[0], label)
-    return _write(figure, path)
+            bare(axes)
+        name_row(line[0], label)
+    return write_png(figure, path)
 
 
 def latent_map(
@@ -199,7 +173,7 @@ def latent_map(
         flat = projection.transform(flat)
     elif flat.shape[1] == 1:
         flat = np.column_stack([flat[:, 0], np.zeros(len(flat))])
-    figure = _figure(6.4, 5.0)
+    figure = new_figure(6.4, 5.0)
     axes = figure.subplots()
     if labels is None:
         axes.scatter(flat[:, 0], flat[:, 1], s=8, color=ACCENT, alpha=0.7)
@@ -214,8 +188,8 @@ def latent_map(
     if pictures is not None:
         _thumbnails(axes, flat, pictures)
     axes.set_title(title, fontsize=10, color=INK, loc="left")
-    _plain(axes)
-    return _write(figure, path)
+    plain(axes)
+    return write_png(figure, path)
 
 
 def generated(model, path: Path) -> Path:
@@ -250,7 +224,7 @@ def _thumbnails(axes, points: np.ndarray, pictures: np.ndarray, count: int = 40)
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, ((scaled - scaled[chosen[-1]]) ** 2).sum(1))
     for index in chosen:
-        picture = _picture(pictures[index])
+        picture = as_picture(pictures[index])
         box = OffsetImage(picture, zoom=18.0 / max(picture.shape[:2]), cmap="gray")
         axes.add_artist(
             AnnotationBbox(box, points[index], pad=0.1, bboxprops={"edgecolor": MUTED, "lw": 0.4})

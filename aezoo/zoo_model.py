@@ -5,6 +5,7 @@ own; loss terms have names; constants that turn user units into model units; and
 """
 
 import contextlib
+import dataclasses
 import inspect
 import random
 from typing import Annotated
@@ -19,6 +20,7 @@ from aezoo.config import Entry, TrainSection
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.errors import ZooError, closest_match
 from aezoo.layers.preprocessing import Preprocessing
+from aezoo.localizer import Localizer
 from aezoo.optimizers import FusedAdam
 from aezoo.scorers import Scorer
 
@@ -26,7 +28,7 @@ Width = Annotated[int, Field(ge=1)]  # a number of channels, units or rows, in a
 Weight = Annotated[float, Field(ge=0)]  # of a term of the loss, in a YAML
 Share = Annotated[float, Field(ge=0, lt=1)]  # of units dropped, or of the past kept, in a YAML
 EVALUATION_SEED = 0  # evaluation draws alike each time
-_CONSTANT = "scorer_"  # what the names of a scorer's constants begin with in a saved model
+_FITTED = ("scorer", "localizer")  # parts that bring constants, under their names in a saved model
 
 INPUT_BY_RANK = {1: "features", 2: "series", 3: "image", 4: "video"}
 AXES_OF = {
@@ -109,6 +111,7 @@ class ZooModel(keras.Model):
         self.preprocessing = Preprocessing(white=1.0 if is_image else None)
         self.calibration = None
         self.scorer = None
+        self.localizer = None
         self.entry: Entry | None = None
         self.probe_rows: dict | None = None  # validation rows as `inputs_of` gives them, for export
         self.metrics_measured: dict | None = None  # by role, for the model card
@@ -331,6 +334,16 @@ class ZooModel(keras.Model):
         self.renew_endpoints()
 
     @property
+    def localizer(self):
+        """What `localize` answers by, from `aezoo.localizer.fit`; None without that endpoint."""
+        return self._localizer
+
+    @localizer.setter
+    def localizer(self, value) -> None:
+        self.__dict__["_localizer"] = value
+        self.renew_endpoints()
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one row."""
         return tuple(self.encoder.input_shape[1:])
@@ -375,8 +388,8 @@ class ZooModel(keras.Model):
         self.forget()
 
     def forget(self) -> None:
-        """Drop scorer, threshold and metrics: they were of other weights, or of other units."""
-        self.scorer = self.calibration = self.metrics_measured = None
+        """Drop scorer, localizer, threshold and metrics: they were of other weights or units."""
+        self.scorer = self.localizer = self.calibration = self.metrics_measured = None
 
     # ---- endpoints ----
 
@@ -559,24 +572,28 @@ class ZooModel(keras.Model):
             "preprocessing": self.preprocessing.to_config(),
             "calibration": self.calibration and dict(self.calibration),
             "scorer": self.scorer and self.scorer.kind,
+            "localizer": self.localizer and {"sigma": self.localizer.sigma},
             "entry": self.entry and self.entry.model_dump(mode="json"),
         }
 
     def save_own_variables(self, store) -> None:
-        """Keras' hook: write what belongs to no layer, and the scorer's constants."""
+        """Keras' hook: write what belongs to no layer, and the constants of fitted parts."""
         super().save_own_variables(store)
-        for name, value in self.scorer.constants.items() if self.scorer else ():
-            store[_CONSTANT + name] = value
+        for part in _FITTED:
+            fitted = getattr(self, part)
+            for name, value in fitted.constants.items() if fitted else ():
+                store[f"{part}_{name}"] = value
 
     def load_own_variables(self, store) -> None:
         """Keras' hook: read what `save_own_variables` wrote."""
         kept = {name: np.array(store[name]) for name in store.keys()}  # noqa: SIM118  no mapping
-        own = {name: value for name, value in kept.items() if not name.startswith(_CONSTANT)}
-        super().load_own_variables(own)
-        if self.scorer:
-            constants = {n.removeprefix(_CONSTANT): v for n, v in kept.items() if n not in own}
-            self.__dict__["_scorer"] = Scorer(self.scorer.kind, constants)
-            self.renew_endpoints()
+        for part in _FITTED:
+            of_part = [name for name in kept if name.startswith(f"{part}_")]
+            constants = {name.removeprefix(f"{part}_"): kept.pop(name) for name in of_part}
+            if fitted := getattr(self, part):
+                self.__dict__[f"_{part}"] = dataclasses.replace(fitted, constants=constants)
+        super().load_own_variables(kept)
+        self.renew_endpoints()
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> "ZooModel":
@@ -589,6 +606,8 @@ class ZooModel(keras.Model):
         model.preprocessing = Preprocessing.from_config(config["preprocessing"])
         if config.get("scorer"):  # models of before 0.1.0 was finished have none
             model.scorer = Scorer(config["scorer"])  # its constants come with the weights
+        if config.get("localizer"):
+            model.localizer = Localizer(**config["localizer"])
         model.calibration = config["calibration"]
         model.entry = Entry(**config["entry"]) if config["entry"] else None
         return model

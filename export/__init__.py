@@ -15,6 +15,7 @@ _HOMES = {
     "score_file": "aezoo.export.scoring",
     "score_with_spark": "aezoo.export.spark",
     "bench_bundle": "aezoo.export.bench",
+    "detect": "aezoo.export.detecting",
     "serve": "aezoo.export.serving",
     "write_layout": "aezoo.export.layouts",
 }

@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from aezoo.data import pictures
-from aezoo.data.tables import feature_columns, is_number
 from aezoo.errors import ZooError
 from aezoo.export.pictures import PictureFiles
-from aezoo.export.rows import require_rows_alone
+from aezoo.export.rows import TABLES, read_table, require_rows_alone
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import UNREADABLE
 from aezoo.files import missing, whole_file
-from aezoo.specs import EndpointSpec, TensorSpec
+from aezoo.specs import EndpointSpec
 
 _SHOWN = 10
-_TABLES = (".csv", ".tsv", ".txt")
 _CHUNK = 256  # pictures decoded at once
 
 
@@ -122,8 +120,8 @@ def _arrays(spec: EndpointSpec, path: Path) -> dict[str, np.ndarray]:
                 if isinstance(content, np.ndarray):
                     return {main.name: content}
                 return _named(spec, dict(content.items()), path)
-        if path.suffix.lower() in _TABLES:
-            return {main.name: _table(main, path)}
+        if path.suffix.lower() in TABLES:
+            return {main.name: read_table(main, path)[0]}
     except (csv.Error, *UNREADABLE) as error:
         if isinstance(error, ZooError):
             raise
@@ -148,25 +146,6 @@ def _named(spec: EndpointSpec, arrays: dict[str, np.ndarray], path: Path) -> dic
             do=f"Name the arrays {', '.join(names)}.",
         )
     return known
-
-
-def _table(tensor: TensorSpec, path: Path) -> np.ndarray:
-    """Return the rows of a table; a series is one line, or as many lines as it has steps."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        head = file.readline()
-        separator = max("\t;,", key=head.count)
-        file.seek(0)
-        lines = [line for line in csv.reader(file, delimiter=separator) if line]
-    header = [] if not lines or all(map(is_number, lines[0])) else lines.pop(0)
-    values = np.array([[float(cell) for cell in line] for line in lines])  # (lines, columns)
-    size = int(np.prod(tensor.shape))
-    if values.ndim == 2 and len(header) == values.shape[1]:
-        values = values[:, feature_columns(header, (size, tensor.shape[-1]))]
-    by_line = values.ndim == 2 and values.shape[1] == size
-    by_step = values.ndim == 2 and values.shape[1:] == tensor.shape[1:]
-    if by_line or (by_step and len(values) % tensor.shape[0] == 0):
-        values = values.reshape(-1, *tensor.shape)
-    return values
 
 
 def _pictures(bundle: Bundle, spec: EndpointSpec, path: Path):

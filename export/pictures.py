@@ -24,6 +24,8 @@ class PictureFiles:
         ZooError: If the endpoint takes no pictures, or they do not fit or cannot be read.
     """
 
+    columns = None
+
     def __init__(self, bundle: Bundle, spec: EndpointSpec, path: Path):
         tensor = spec.inputs[0]
         preprocessing = bundle.manifest.preprocessing

@@ -1,22 +1,31 @@
 """Files of many rows, read a few rows at a time."""
 
 import bisect
+import csv
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from aezoo.data import pictures
-from aezoo.data.tables import feature_columns
+from aezoo.data.tables import feature_columns, is_number
 from aezoo.errors import ZooError
 from aezoo.export.pictures import PictureFiles
 from aezoo.export.runner import Bundle
 from aezoo.files import missing
 from aezoo.specs import EndpointSpec, TensorSpec
 
+TABLES = (".csv", ".tsv", ".txt")
+
 
 class RowFile(Protocol):
-    """Rows of a file, in user units, as the main input of an endpoint takes them."""
+    """Rows of a file, in user units, as the main input of an endpoint takes them.
+
+    Attributes:
+        columns: What the columns of a table are called, None where nobody says.
+    """
+
+    columns: list[str] | None
 
     def __len__(self) -> int: ...
 
@@ -31,7 +40,7 @@ class RowFile(Protocol):
 
 
 def open_rows(bundle: Bundle, spec: EndpointSpec, path: Path) -> RowFile:
-    """Open a `.npy` file, a `.parquet` table or a folder of pictures.
+    """Open a `.npy` file, a `.parquet` or `.csv` table, a picture or a folder of pictures.
 
     Raises:
         ZooError: For anything else, one that cannot be read or has no rows, or an endpoint that
@@ -48,15 +57,17 @@ def open_rows(bundle: Bundle, spec: EndpointSpec, path: Path) -> RowFile:
             rows = ArrayFile(path)
         elif kind == ".parquet":
             rows = TableFile(spec.inputs[0], path)
+        elif kind in TABLES:
+            rows = TextFile(spec.inputs[0], path)
         else:
             raise ZooError(
                 "Files of this kind cannot be scored.",
                 received=str(path),
-                do="Give .npy, .parquet or a folder of pictures.",
+                do="Give .npy, .parquet, .csv or a folder of pictures.",
             )
     except ZooError:
         raise
-    except (OSError, EOFError, ValueError) as error:  # NumPy's and Arrow's, of damaged files
+    except (OSError, EOFError, ValueError, csv.Error) as error:  # of damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ZooError(f"{path} cannot be read: {reason}.") from None
     if not len(rows):
@@ -86,6 +97,8 @@ def _stamp(path: Path) -> str:
 
 class ArrayFile:
     """A `.npy` file, mapped into memory."""
+
+    columns = None
 
     def __init__(self, path: Path):
         self.path = path
@@ -160,3 +173,49 @@ class TableFile:
     def fingerprint(self) -> str:
         """Return name, size and time of the file."""
         return _stamp(self.path)
+
+
+class TextFile:
+    """A table of text; all of it is in memory."""
+
+    def __init__(self, tensor: TensorSpec, path: Path):
+        self.path = path
+        self.rows, self.columns = read_table(tensor, path)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return the rows from `start` up to `stop`."""
+        return self.rows[start:stop]
+
+    def names(self, start: int, stop: int) -> None:
+        """Return None: rows of a table have numbers only."""
+
+    def fingerprint(self) -> str:
+        """Return name, size and time of the file."""
+        return _stamp(self.path)
+
+
+def read_table(tensor: TensorSpec, path: Path) -> tuple[np.ndarray, list[str] | None]:
+    """Return the rows of a table, and the names of its feature columns if it has a header.
+
+    A series is one line, or as many lines as it has steps.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        head = file.readline()
+        separator = max("\t;,", key=head.count)
+        file.seek(0)
+        lines = [line for line in csv.reader(file, delimiter=separator) if line]
+    header = [] if not lines or all(map(is_number, lines[0])) else lines.pop(0)
+    size = int(np.prod(tensor.shape))
+    if header and all(len(line) == len(header) for line in lines):  # labels may be words
+        chosen = feature_columns(header, (size, tensor.shape[-1]))
+        header = [header[i] for i in chosen]
+        lines = [[line[i] for i in chosen] for line in lines]
+    values = np.array([[float(cell) for cell in line] for line in lines])  # (lines, columns)
+    by_line = values.ndim == 2 and values.shape[1] == size
+    by_step = values.ndim == 2 and values.shape[1:] == tensor.shape[1:]
+    if by_line or (by_step and len(values) % tensor.shape[0] == 0):
+        values = values.reshape(-1, *tensor.shape)
+    return values, header or None

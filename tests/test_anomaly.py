@@ -178,10 +178,15 @@ def test_series_and_pictures_get_an_entry_of_their_kind(shape, entry):
         ({"threshold": "best_f1"}, np.zeros(60), "no label is 1"),
         ({}, np.full(60, 2), "Labels are 0 for normal"),
         ({}, np.zeros(9), "9 labels for 60 rows"),
-        ({"alpha": 0.001, "score": "residual"}, None, "cannot guarantee"),
-        ({"calibration": 0.0}, None, "No rows are left to set the threshold"),
-        ({"validation": 0.0}, None, "No rows are left to choose the score"),
-        ({"entry": "conv_aee"}, None, "Did you mean 'conv_ae'"),
+        (
+            {"alpha": 0.001, "score": "residual"},
+            None,
+            "too few calibration rows .*\\n.*999 are needed",
+        ),
+        ({"calibration": 0.0}, None, "too few calibration rows"),
+        ({"validation": 0.0, "alpha": 0.1}, None, "too few validation rows to choose"),
+        ({"alpha": 1.5}, None, "between 0 and 1"),
+        ({"entry": "conv_aee", "alpha": 0.1}, None, "Did you mean 'conv_ae'"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_message(arguments, y, message):

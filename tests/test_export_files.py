@@ -7,7 +7,7 @@ from PIL import Image
 import aezoo
 from aezoo.errors import ZooError
 from aezoo.export import predict_file
-from aezoo.export.files import _table
+from aezoo.export.rows import read_table
 from aezoo.specs import TensorSpec
 
 
@@ -202,5 +202,5 @@ def test_endings_in_capitals_are_known(bundle, rng, tmp_path):
 )
 def test_a_table_is_read_as_the_model_takes_its_rows(shape, text, expected, tmp_path):
     (tmp_path / "rows.csv").write_text(text)
-    read = _table(TensorSpec("x", shape), tmp_path / "rows.csv")
+    read, _ = read_table(TensorSpec("x", shape), tmp_path / "rows.csv")
     np.testing.assert_array_equal(read, expected)

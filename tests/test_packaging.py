@@ -23,11 +23,12 @@ layers =
     aezoo.tasks
     aezoo.training
     aezoo.recipes
-    aezoo.calibration | aezoo.storage | aezoo.data | aezoo.figures
+    aezoo.storage | aezoo.data | aezoo.figures
     aezoo.models
     aezoo.autoencoder | aezoo.segmenter
     aezoo.zoo_model
-    aezoo.scorers
+    aezoo.scorers | aezoo.localizer
+    aezoo.calibration
     aezoo.layers | aezoo.losses | aezoo.metrics | aezoo.endpoints
     aezoo.specs
     aezoo.registry

@@ -187,7 +187,7 @@ def test_pictures_are_answered_by_name(rng, tmp_path):
         ({"input_name": "flat.npy"}, "no row axis"),
         ({"input_name": "none.npy"}, "no rows to score"),
         ({"input_name": "narrow.parquet"}, "does not have the columns that 'features' takes"),
-        ({"input_name": "words.txt"}, "Files of this kind"),
+        ({"input_name": "words.doc"}, "Files of this kind"),
         ({"endpoint": "reconstruct"}, None),
     ],
 )
@@ -195,7 +195,7 @@ def test_what_cannot_be_scored_is_said(bundle, rows, tmp_path, change, message):
     (tmp_path / "cut.npy").write_bytes((tmp_path / "rows.npy").read_bytes()[:200])
     np.save(tmp_path / "flat.npy", rows[0])
     np.save(tmp_path / "none.npy", rows[:0])
-    (tmp_path / "words.txt").write_text("words")
+    (tmp_path / "words.doc").write_text("words")
     pq.write_table(pa.table({"a": [1.0]}), tmp_path / "narrow.parquet")
     source = tmp_path / change.get("input_name", "rows.npy")
     out = tmp_path / change.get("output_name", "out.parquet")

@@ -41,6 +41,8 @@ class DataSet:
         section: The settings that made it.
         origin: The source, for the record.
         pictures: How picture files became rows, None if there were none.
+        row_names: What the rows are called, by their `index`; None where they have numbers only.
+        columns: What the columns of a table are called, None where they have numbers only.
     """
 
     name: str
@@ -54,6 +56,8 @@ class DataSet:
     section: DataSection = dataclasses.field(default_factory=DataSection)
     origin: str = ""
     pictures: PictureRule | None = None
+    row_names: list[str] | None = None
+    columns: list[str] | None = None
 
     def roles(self) -> dict[str, Rows]:
         """Return role -> rows, of the roles that have any."""
@@ -74,6 +78,12 @@ class DataSet:
         """Return the data for a model that reconstructs its rows."""
         rows = {role: type(r)(r.x, r.labels, None, r.index) for role, r in self.roles().items()}
         return dataclasses.replace(self, **rows)
+
+    def names_of(self, rows: Rows) -> list[str]:
+        """Return what rows of this data set are called: files, or positions in the source."""
+        if self.row_names is None:
+            return [str(position) for position in rows.index]
+        return [self.row_names[position] for position in rows.index]
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(rows)} {role}" for role, rows in self.roles().items())
@@ -140,6 +150,8 @@ def assemble(source: Source, section: DataSection, memory_limit: int = MEMORY_LI
         section=section.model_copy(update={"source": source.origin}),
         origin=source.origin,
         pictures=source.pictures,
+        row_names=source.row_names,
+        columns=source.columns,
         **rows,
     )
 
@@ -156,6 +168,8 @@ def _deal(source: Source, section: DataSection, notes: list[str]) -> dict[str, P
         labels=whole.labels,
         groups=whole.groups,
     )
+    if "test" in fractions and section.train_classes is not None:
+        dealt = _others_to_test(dealt, whole, source, section)
     for role, positions in dealt.items():
         parts[role] = whole.pick(positions)
     drawn = {role: len(dealt[role]) for role in fractions}
@@ -170,6 +184,15 @@ def _deal(source: Source, section: DataSection, notes: list[str]) -> dict[str, P
     return parts
 
 
+def _others_to_test(
+    dealt: dict[str, np.ndarray], whole: Part, source: Source, section: DataSection
+) -> dict[str, np.ndarray]:
+    """Let rows of other classes measure, all of them, where they cannot train."""
+    others = ~_is_of_train_classes(whole, source, section)
+    moved = {role: rows[~others[rows]] for role, rows in dealt.items() if role != "test"}
+    return moved | {"test": np.union1d(dealt["test"], np.flatnonzero(others))}
+
+
 def _keep_classes(
     parts: dict[str, Part], source: Source, section: DataSection, notes: list[str]
 ) -> dict[str, Part]:
@@ -181,8 +204,12 @@ def _keep_classes(
     left_out = sum(len(parts[role].x) - len(kept[role].x) for role in parts)
     wanted = ", ".join(str(name) for name in section.train_classes)
     notes.append(
-        f"Train, validation and calibration rows are of class {wanted} only; {left_out} rows of "
-        "other classes are left out."
+        f"Train, validation and calibration rows are of class {wanted} only; "
+        + (
+            f"{left_out} rows of other classes are left out."
+            if left_out
+            else "rows of other classes are test rows."
+        )
     )
     return kept
 
@@ -190,6 +217,11 @@ def _keep_classes(
 def _of_train_classes(part: Part, source: Source, section: DataSection) -> Part:
     if section.train_classes is None:
         return part
+    return part.pick(np.flatnonzero(_is_of_train_classes(part, source, section)))
+
+
+def _is_of_train_classes(part: Part, source: Source, section: DataSection) -> np.ndarray:
+    """Return for each row whether its class may train, (N,) of booleans."""
     if part.labels is None:
         raise ZooError(
             "data.train_classes is set, but the rows have no labels.",
@@ -210,7 +242,7 @@ def _of_train_classes(part: Part, source: Source, section: DataSection) -> Part:
                 closest=closest_match(str(name), numbers),
                 do=f"Classes: {', '.join(named[:20])}{', ...' if len(named) > 20 else ''}.",
             )
-    return part.pick(np.flatnonzero(np.isin(part.labels, wanted)))
+    return np.isin(part.labels, wanted)
 
 
 def _few_labels(train: Part, source: Source, section: DataSection, notes: list[str]) -> Part:

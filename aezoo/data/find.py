@@ -17,6 +17,8 @@ def read(source: Any, section: DataSection, taken: tuple[str, ...], memory_limit
     With a window, the rows returned are time steps: features. `taken` are the modalities that the
     model takes, the preferred one first; empty for any.
     """
+    if isinstance(source, Source):
+        return source
     if section.window is not None:
         taken = ("features",)
     if isinstance(source, str) and not source.strip():

@@ -69,7 +69,10 @@ def from_folder(path: Path, section: DataSection, memory_limit: int) -> Source:
             notes.append("Tiles of one picture may play several roles: the pictures are few.")
     parts, names = _parts(whole, [f.relative_to(root) for f in files], images.members)
     name = path.resolve().name
-    return Source(name, str(path), parts, "image", names, notes, pictures=images.rule())
+    row_names = images.names(root)
+    return Source(
+        name, str(path), parts, "image", names, notes, pictures=images.rule(), row_names=row_names
+    )
 
 
 def list_files(folder: Path) -> tuple[list[Path], list[Path]]:

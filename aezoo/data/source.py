@@ -49,6 +49,9 @@ class Source:
         notes: Sentences worth printing.
         complete: Whether its roles are dealt already, so that nothing more is split off.
         pictures: How picture files became rows, None if there were none.
+        row_names: What the rows are called, by their position in the source; None where they have
+            numbers only.
+        columns: What the columns of a table are called, None where they have numbers only.
     """
 
     name: str
@@ -59,6 +62,8 @@ class Source:
     notes: list[str] = dataclasses.field(default_factory=list)
     complete: bool = False
     pictures: PictureRule | None = None
+    row_names: list[str] | None = None
+    columns: list[str] | None = None
 
     def number(self) -> None:
         """Number the rows through all parts, so that no two rows share a position."""

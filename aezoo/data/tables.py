@@ -59,7 +59,9 @@ def from_frame(frame: "pd.DataFrame", origin: str = "<table>") -> Source:
     _refuse_unfit_columns(frame)
     with np.errstate(over="ignore"):
         x = np.ascontiguousarray(frame.to_numpy(dtype="float64").astype("float32"))
-    return Source(origin, origin, {"train": Part(x, labels)}, "features", names, notes)
+    columns = [str(name) for name in frame.columns]
+    parts = {"train": Part(x, labels)}
+    return Source(origin, origin, parts, "features", names, notes, columns=columns)
 
 
 def _read_parquet(path: Path) -> "pd.DataFrame":

@@ -65,7 +65,16 @@ def windowed(source: Source, section: DataSection) -> Source:
     if short:
         notes.append(f"Too few time steps for a window: there are no {' or '.join(short)} rows.")
     cut = {role: part for role, part in cut.items() if len(part.x)}
-    return Source(source.name, source.origin, cut, "series", None, notes, complete=True)
+    return Source(
+        source.name,
+        source.origin,
+        cut,
+        "series",
+        None,
+        notes,
+        complete=True,
+        columns=source.columns,
+    )
 
 
 def _start(part: Part) -> int:

@@ -18,15 +18,16 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.metrics import precision_recall_curve
 from sklearn.utils.validation import check_is_fitted
 
-from aezoo import scorers
-from aezoo.calibration import calibrate, set_threshold
-from aezoo.data import load
+from aezoo import localizer, scorers
+from aezoo.calibration import calibrate, rows_for, set_threshold
+from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
 from aezoo.errors import ZooError, closest_match
 from aezoo.tasks.choosing import choose
 from aezoo.training import train
 
 THRESHOLDS = ("conformal", "quantile", "best_f1")
+_STEPS, _EPOCHS = 1500, 200  # of the optimiser, at least, and the epochs for it, at most
 _SMALL_PICTURE = 12  # pixels a side, up to which one layer sees a picture as a whole
 
 
@@ -110,6 +111,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Raises:
             ZooError: For unknown names, unfit rows or labels, or too few rows for `alpha`.
         """
+        self._require_names()
         rows, odd = self._checked(X, y)
         data = load(
             rows[~odd],
@@ -119,26 +121,45 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             test=0.0,
             split_seed=self.random_state,
         )
+        self.fit_data(data, odd_rows=rows[odd])
+        self.decision_scores_ = self.decision_function(rows)
+        self.labels_ = self._decided(self.decision_scores_)
+        return self
+
+    def fit_data(
+        self, data: DataSet, out: str | Path | None = None, odd_rows: np.ndarray | None = None
+    ) -> "AnomalyDetector":
+        """Fit to a data set whose roles are dealt, with all rows but those of test normal.
+
+        Args:
+            data: From `aezoo.data.load`; its test rows play no part.
+            out: Keep the run folder there.
+            odd_rows: Anomalous rows for `threshold="best_f1"`.
+
+        Returns:
+            The detector, without `decision_scores_` and `labels_`.
+        """
+        self._require_names()
+        self._require_rows(data)
         entry, settings = self._recipe(data)
         with tempfile.TemporaryDirectory(prefix="aezoo-") as folder:
             self.model_ = train(
                 entry,
                 data,
-                out=Path(folder) / "run",
-                figures=False,
+                out=Path(folder) / "run" if out is None else out,
+                figures=out is not None,
                 verbose=self.verbose,
                 **{"seed": self.random_state} | settings,
             ).model
         self._choose(data)
-        self.decision_scores_ = self.decision_function(rows)
-        self._set_threshold(data.calibration, odd)
-        self.labels_ = self._decided(self.decision_scores_)
-        self.n_features_in_ = int(np.prod(rows.shape[1:]))
+        self._set_threshold(data.calibration, odd_rows)
+        if len(data.calibration) >= rows_for(self.alpha):
+            fitted = localizer.fit(self.model_, data.train, data.calibration, self.alpha)
+            self.model_.localizer = fitted
+        self.n_features_in_ = int(np.prod(data.train.shape))
         return self
 
-    def _checked(self, X, y) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows, and which of them are anomalous, (N,) of booleans."""
-        rows = np.asarray(X)
+    def _require_names(self) -> None:
         for name, value, known in (
             ("threshold", self.threshold, THRESHOLDS),
             ("score", self.score, ("auto", *scorers.KINDS)),
@@ -150,6 +171,26 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                     closest=closest_match(str(value), known),
                     do=f"Choose from {', '.join(known)}.",
                 )
+
+    def _require_rows(self, data: DataSet) -> None:
+        """Refuse before the training what would fail behind it."""
+        needed = {"calibration": (1, "to set the threshold")}
+        if self.threshold == "conformal":
+            needed["calibration"] = (rows_for(self.alpha), f"for {self.alpha:.3g} of false alarms")
+        if self.score == "auto":
+            needed["validation"] = (2, "to choose the score")
+        for role, (count, purpose) in needed.items():
+            rows = getattr(data, role)
+            if (0 if rows is None else len(rows)) < count:
+                raise ZooError(
+                    f"There are too few {role} rows {purpose}.",
+                    received="none" if rows is None else f"{len(rows)}, and {count} are needed",
+                    do="Give more rows, or a larger share" + ", or a larger alpha." * (count > 2),
+                )
+
+    def _checked(self, X, y) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows, and which of them are anomalous, (N,) of booleans."""
+        rows = np.asarray(X)
         if y is None:
             if self.threshold == "best_f1":
                 raise ZooError(
@@ -176,10 +217,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return self.entry, given
         shape, modality = data.train.shape, data.modality
         if modality == "image" and min(shape[:2]) > _SMALL_PICTURE:
-            return "conv_ae", {"latent_dim": 32, "filters": (32, 64), "epochs": 30} | given
+            batch = 128 if len(data.train) > 10 * 128 else 32
+            steps = max(1, len(data.train) // batch)
+            epochs = min(max(30, -(-_STEPS // steps)), _EPOCHS)  # few rows: more often
+            recipe = {"latent_dim": 32, "filters": (32, 64), "batch_size": batch}
+            return "conv_ae", recipe | {"epochs": epochs} | given
         if modality == "series":
             return "seq2seq_ae", given
-        if modality in ("image", "features"):
+        if modality == "features":
+            return "simple_ae", self._recipe_of_table(data) | given
+        if modality == "image":
             return "simple_ae", {"batch_size": 64, "epochs": 60} | given
         raise ZooError(
             "There is no recipe for rows of this kind.",
@@ -187,18 +234,21 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             do="Name an entry: AnomalyDetector(entry=...).",
         )
 
+    def _recipe_of_table(self, data) -> dict:
+        """Standardised columns, linear at both ends; the code is as wide as the columns need."""
+        columns = data.train.shape[0]
+        epochs = min(max(60, -(-_STEPS // max(1, len(data.train) // 32))), _EPOCHS)
+        return {
+            "hidden": (max(16, 2 * columns),),
+            "latent_dim": _main_axes(data.train),
+            "latent_activation": "linear",
+            "output_activation": "linear",
+            "batch_size": 32 if len(data.train) < 2000 else 128,
+            "epochs": epochs,
+        }
+
     def _choose(self, data) -> None:
         """Choose the score, unless it is given, and fit it."""
-        needed = {"calibration": "to set the threshold"}
-        if self.score == "auto":
-            needed["validation"] = "to choose the score"
-        for role, purpose in needed.items():
-            if getattr(data, role) is None:
-                raise ZooError(
-                    f"No rows are left {purpose}.",
-                    received=f"{role}={getattr(self, role)}",
-                    do="Give more rows, or a larger share.",
-                )
         self.score_ = self.score
         if self.score == "auto":
             asked = data.validation.array()
@@ -206,7 +256,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             self.score_ = next(iter(self.scores_tried_))
         self.model_.scorer = scorers.fit(self.model_, data.train, self.score_)
 
-    def _set_threshold(self, setting, odd: np.ndarray) -> None:
+    def _set_threshold(self, setting, odd_rows: np.ndarray | None) -> None:
         values = np.sort(self._scores(setting.array()))
         self.calibration_scores_ = values
         match self.threshold:
@@ -216,8 +266,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             case "quantile":
                 threshold = float(np.quantile(values, 1 - self.alpha))
             case _:  # anomalous rows against normal ones that no weight has seen
-                truth = np.repeat([0, 1], [len(values), odd.sum()])
-                scores = np.concatenate([values, self.decision_scores_[odd]])
+                truth = np.repeat([0, 1], [len(values), len(odd_rows)])
+                scores = np.concatenate([values, self._scores(odd_rows)])
                 precision, recall, edges = precision_recall_curve(truth, scores)
                 f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
                 best = edges[int(np.argmax(f1[:-1]))]  # scores from it on are anomalous
@@ -271,3 +321,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _decided(self, scores: np.ndarray) -> np.ndarray:
         return (scores > np.float32(self.threshold_)).astype(int)
+
+
+def _main_axes(rows) -> int:
+    """Return on how many main axes the standardised columns have 95 % of their variance."""
+    some = rows.take(np.linspace(0, len(rows) - 1, min(len(rows), 20_000), dtype=int)).array()
+    spread = some.std(axis=0)
+    variances = np.linalg.eigvalsh(np.cov(((some - some.mean(axis=0)) / (spread + 1e-12)).T))[::-1]
+    needed = 1 + int(np.searchsorted(np.cumsum(variances) / variances.sum(), 0.95))
+    return max(1, min(needed, some.shape[1] - 1))

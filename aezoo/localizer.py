@@ -1,0 +1,107 @@
+"""Where in a row it is odd: the error map, over its usual values, smoothed.
+
+    anomaly_map = smooth(error_map / usual) / limit
+
+`usual` is the mean error of each place over training rows, `smooth` a Gaussian along the axes that
+have neighbours (height and width, time), and `limit` is set on normal rows that no weight has seen:
+at most a share `alpha` of such rows exceeds 1 anywhere.
+"""
+
+import dataclasses
+
+import numpy as np
+from keras import ops
+
+from aezoo.calibration import conformal_threshold
+from aezoo.errors import ZooError
+
+WIDTH = 1 / 32  # standard deviation of the Gaussian over the longest side
+_FITTED_ON = 5_000  # rows
+_FLOOR = 0.01  # of the mean error: what a place that is always right is measured by
+
+
+@dataclasses.dataclass(frozen=True)
+class Localizer:
+    """A fitted map of oddness.
+
+    Attributes:
+        sigma: Standard deviation of the Gaussian, in pixels or time steps; 0 does not smooth.
+        constants: `weights`, 1 / (usual * limit), of the shape of the error map.
+    """
+
+    sigma: float = 0.0
+    constants: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __call__(self, error_map):
+        """Return the map (B, ...) of an error map of the same shape; above 1 it is odd."""
+        return smooth(error_map * self.constants["weights"], self.sigma)
+
+
+def fit(model, train_rows, normal_rows, alpha: float = 0.05, sigma: float | None = None):
+    """Fit a localizer; set as `model.localizer` it gives the model an endpoint `localize`.
+
+    Args:
+        model: A trained autoencoder.
+        train_rows: Normal rows in user units that tell the usual error of each place: an array, or
+            rows of a data set.
+        normal_rows: Others, that no weight has seen; they set the limit.
+        alpha: The share of normal rows that may exceed 1 somewhere.
+        sigma: Of the Gaussian, in pixels or time steps; None takes a 32nd of the longest side, and
+            does not smooth tables, whose columns have no neighbours.
+
+    Raises:
+        ZooError: If there are too few rows for alpha, or the model has no error map.
+
+    Example:
+        >>> import aezoo
+        >>> model = aezoo.build("vallina_ae", input_shape=(4,), hidden=(3,), seed=0)
+        >>> rows = np.random.default_rng(0).random((99, 4), "float32")
+        >>> model.localizer = fit(model, rows, rows, alpha=0.1)
+        >>> odd = model.endpoint("localize")(features=np.array([[0.5, 0.5, 9.0, 0.5]]))
+        >>> int(odd["anomaly_map"][0].argmax())
+        2
+    """
+    if not hasattr(model, "error_map"):
+        raise ZooError(f"{model.name} has no error map.", do="Take an autoencoder.")
+    if sigma is None:
+        shape = model.score_endpoint().spec.tensor("error_map").shape
+        sigma = 0.0 if model.input_name == "features" else WIDTH * max(shape)
+    usual = smooth(_error_maps(model, train_rows).mean(axis=0, keepdims=True), sigma)[0]
+    usual = np.maximum(usual, max(_FLOOR * float(np.mean(usual)), 1e-30))
+    peaks = smooth(_error_maps(model, normal_rows) / usual, sigma)
+    limit = conformal_threshold(np.max(peaks, axis=tuple(range(1, peaks.ndim))), alpha)
+    weights = np.asarray(1.0 / (usual * limit), "float32")
+    return Localizer(float(sigma), {"weights": weights[None]})
+
+
+def _error_maps(model, rows) -> np.ndarray:
+    """Return the maps of rows, or of an even spread of many, (N, ...)."""
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), _FITTED_ON), dtype=int)
+    if hasattr(rows, "array"):
+        inputs = model.inputs_of(rows.take(chosen))
+    else:
+        inputs = {model.input_name: np.asarray(rows)[chosen]}
+    return model.score_endpoint()(**inputs)["error_map"]
+
+
+def smooth(maps, sigma: float):
+    """Return maps (N, ...) after a Gaussian along each axis but the first.
+
+    At a border the weights of what lies inside add up to 1.
+    """
+    if not sigma:
+        return maps
+    library = np if isinstance(maps, np.ndarray) else ops
+    for axis in range(1, maps.ndim):
+        weights = _gaussian(maps.shape[axis], sigma)
+        along = library.matmul(library.moveaxis(maps, axis, -1), weights.T)
+        maps = library.moveaxis(along, -1, axis)
+    return maps
+
+
+def _gaussian(size: int, sigma: float) -> np.ndarray:
+    """Return the weights of each place's neighbours, (size, size); rows add up to 1."""
+    places = np.arange(size)
+    weights = np.exp(-0.5 * np.square((places[:, None] - places) / sigma))
+    weights[weights < 1e-4] = 0.0  # beyond 4.3 standard deviations
+    return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")

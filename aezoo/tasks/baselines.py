@@ -1,0 +1,47 @@
+"""What two lines of scikit-learn reach: the scores of new rows by PCA and by the nearest row."""
+
+import numpy as np
+
+_ROWS = 10_000  # that a baseline is fitted to, at most
+
+
+def pca(train: np.ndarray, size: int):
+    """Return a function from rows to the squared residual of as many components, (N,).
+
+    Args:
+        train: Normal rows (N, ...).
+        size: How many components; fewer where rows or columns are fewer.
+    """
+    from sklearn.decomposition import PCA
+
+    flat = _flat(train)
+    fitted = PCA(components(flat, size), random_state=0).fit(flat)
+
+    def score(rows: np.ndarray) -> np.ndarray:
+        x = _flat(rows, every=True)
+        return np.square(x - fitted.inverse_transform(fitted.transform(x))).mean(axis=1)
+
+    return score
+
+
+def components(train: np.ndarray, size: int) -> int:
+    """Return how many components `pca` takes where so many are asked for."""
+    return min(size, len(train) - 1, int(np.prod(train.shape[1:])) - 1)
+
+
+def nearest_row(train: np.ndarray):
+    """Return a function from rows to the distance of the nearest training row, (N,)."""
+    from sklearn.neighbors import NearestNeighbors
+
+    fitted = NearestNeighbors(n_neighbors=1).fit(_flat(train))
+
+    def score(rows: np.ndarray) -> np.ndarray:
+        return fitted.kneighbors(_flat(rows, every=True))[0][:, 0]
+
+    return score
+
+
+def _flat(rows: np.ndarray, every: bool = False) -> np.ndarray:
+    count = len(rows) if every else min(len(rows), _ROWS)
+    chosen = np.linspace(0, len(rows) - 1, count, dtype=int)
+    return np.asarray(rows[chosen], "float32").reshape(count, -1)
