@@ -24,10 +24,9 @@ def rows(rng):
 
 def test_smoothing_is_a_gaussian_whose_weights_add_up_to_one_at_the_border(rng):
     maps = rng.random((3, 40, 30)).astype("float32")
-    inside = np.stack(
-        [ndimage.gaussian_filter(m, 1.5, truncate=4.29, mode="constant") for m in maps]
-    )
-    share = ndimage.gaussian_filter(np.ones((40, 30)), 1.5, **shared)
+    shared = {"sigma": 1.5, "truncate": 4.29, "mode": "constant"}
+    inside = np.stack([ndimage.gaussian_filter(one, **shared) for one in maps])
+    share = ndimage.gaussian_filter(np.ones((40, 30)), **shared)
     np.testing.assert_allclose(localizer.smooth(maps, 1.5), inside / share, rtol=1e-4)
     np.testing.assert_allclose(localizer.smooth(np.ones((1, 9, 7), "float32"), 2.0), 1.0, rtol=1e-6)
     np.testing.assert_array_equal(localizer.smooth(maps, 0.0), maps)
