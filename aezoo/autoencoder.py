@@ -142,7 +142,9 @@ class Autoencoder(ZooModel):
         specs = self.score_specs()
         if scorer:
             specs = tuple(
-                dataclasses.replace(spec, description=scorer.description)
+                dataclasses.replace(
+                    spec, description=scorer.description, unit_scale=scorer.unit_scale
+                )
                 if spec.name == "score"
                 else spec
                 for spec in specs
@@ -172,7 +174,9 @@ class Autoencoder(ZooModel):
 
         def detect(inputs):
             scores = score.function(inputs)
-            return scores | {"anomalous": scores["score"] > inputs["threshold"]}
+            # Not `score > threshold`: NaN, the score of values beyond all bounds, alarms.
+            normal = scores["score"] <= inputs["threshold"]
+            return scores | {"anomalous": ops.logical_not(normal)}
 
         spec = EndpointSpec(
             "detect",
@@ -185,7 +189,10 @@ class Autoencoder(ZooModel):
     def _localize_endpoint(self) -> Endpoint:
         error_map = self.score_endpoint().spec.tensor("error_map")
         spec = dataclasses.replace(
-            error_map, name="anomaly_map", description="Above 1 a place is odd."
+            error_map,
+            name="anomaly_map",
+            description="Above 1 a place is odd.",
+            unit_scale=self.localizer.unit_scale,
         )
 
         def localize(inputs):

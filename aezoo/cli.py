@@ -302,14 +302,20 @@ app.add_typer(detecting, name="detect")
 @detecting.command("fit")
 def detect_fit(
     data: Annotated[str, typer.Argument(help="A folder of pictures, a table, an array, a name.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to make, new.")],
     normal: Annotated[
-        list[str] | None, typer.Option(help="A class that is normal. Repeatable.")
+        list[str] | None,
+        typer.Option(help="A class that is normal; default: good, normal, ok. Repeatable."),
     ] = None,
     entry: Annotated[str | None, typer.Option(help="Default: one that fits the rows.")] = None,
-    score: Annotated[str, typer.Option(help="How odd a row is; auto chooses.")] = "auto",
+    score: Annotated[
+        str,
+        typer.Option(help="auto chooses; or residual, ssim, mahalanobis, neighbours, hybrid ..."),
+    ] = "auto",
     alpha: Annotated[float, typer.Option(help="The false-alarm rate.")] = 0.05,
-    image_size: Annotated[int | None, typer.Option(help="Pixels, for folders of pictures.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels of a side, for folders; default 64.")
+    ] = None,
     window: Annotated[int | None, typer.Option(help="Rows per window, for series.")] = None,
     seed: Annotated[int, typer.Option(help="Of split, weights and order.")] = 0,
     settings: Settings = None,

@@ -14,6 +14,7 @@ from keras import ops
 
 from aezoo.calibration import conformal_threshold
 from aezoo.errors import ZooError
+from aezoo.scorers import weights_unit_scale
 
 WIDTH = 1 / 32  # standard deviation of the Gaussian over the longest side
 _FITTED_ON = 5_000  # rows
@@ -31,6 +32,11 @@ class Localizer:
 
     sigma: float = 0.0
     constants: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @property
+    def unit_scale(self) -> float:
+        """By how much an error of the reconstruction may grow in the map."""
+        return weights_unit_scale(self.constants) if self.constants else 1.0
 
     def __call__(self, error_map):
         """Return the map (B, ...) of an error map of the same shape; above 1 it is odd."""

@@ -16,6 +16,7 @@ clamped: a row twice as odd as any seen gets a larger score.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -53,6 +54,11 @@ class Scorer:
         """
         score = _KINDS[self.kind].score(model, x, outputs, self.constants)
         return ops.reshape(ops.cast(score, "float32"), (-1, 1))
+
+    @property
+    def unit_scale(self) -> float:
+        """By how much an error of the reconstruction or of the code may grow in the score."""
+        return _KINDS[self.kind].unit_scale(self.constants) if self.constants else 1.0
 
     @property
     def description(self) -> str:
@@ -154,6 +160,7 @@ class _Kind:
     fit: Callable = lambda model, seen: {}  # -> constants
     fits: Callable = lambda model: True
     needs: str = ""
+    unit_scale: Callable = lambda constants: 1.0  # of its constants
 
 
 # ---- of the reconstruction ----
@@ -172,6 +179,16 @@ def _fit_normalized(model, seen: _Seen) -> dict:
 def _normalized(model, x, outputs, constants):
     weighted = outputs["error_map"] * constants["weights"]
     return ops.mean(ops.reshape(weighted, (-1, constants["weights"].size)), axis=-1)
+
+
+def weights_unit_scale(constants: dict[str, np.ndarray]) -> float:
+    """Return how an error of the residual r grows in w r^2: 2 sqrt(w) fold where that is 1.
+
+    Example:
+        >>> weights_unit_scale({"weights": np.array([4.0, 100.0])})
+        20.0
+    """
+    return max(1.0, 2.0 * math.sqrt(float(constants["weights"].max())))
 
 
 def _ssim(model, x, outputs, constants):
@@ -197,9 +214,8 @@ def _codes_of(model, x):
 def _fit_mahalanobis(model, seen: _Seen) -> dict:
     codes = seen.codes.astype("float64")
     covariance = np.atleast_2d(np.cov(codes.T))
-    covariance += (
-        1e-3 * max(np.trace(covariance) / len(covariance), 1e-12) * np.eye(len(covariance))
-    )
+    ridge = 1e-3 * np.trace(covariance) / len(covariance) + 1e-6 * np.square(codes).mean()
+    covariance += max(ridge, 1e-12) * np.eye(len(covariance))  # codes are known to 7 digits only
     root = np.linalg.cholesky(np.linalg.inv(covariance))  # of the precision
     return {"mean": codes.mean(axis=0).astype("float32"), "root": root.astype("float32")}
 
@@ -207,6 +223,10 @@ def _fit_mahalanobis(model, seen: _Seen) -> dict:
 def _mahalanobis(model, x, outputs, constants):
     whitened = ops.matmul(_codes_of(model, x) - constants["mean"], constants["root"])
     return ops.sqrt(ops.sum(ops.square(whitened), axis=-1))
+
+
+def _mahalanobis_unit_scale(constants) -> float:
+    return max(1.0, float(np.linalg.norm(constants["root"], 2)))
 
 
 def _fit_neighbours(model, seen: _Seen) -> dict:
@@ -255,7 +275,10 @@ def _is_variational(model) -> bool:
 _KINDS = {
     "residual": _Kind("Mean squared error.", _residual),
     "normalized_residual": _Kind(
-        "Mean squared error, each place over its usual one.", _normalized, _fit_normalized
+        "Mean squared error, each place over its usual one.",
+        _normalized,
+        _fit_normalized,
+        unit_scale=weights_unit_scale,
     ),
     "ssim": _Kind(
         "1 - structural similarity.", _ssim, fits=_is_picture, needs="pictures of 3 pixels a side"
@@ -266,14 +289,22 @@ _KINDS = {
         fits=_is_variational,
         needs="a variational autoencoder",
     ),
-    "mahalanobis": _Kind("Mahalanobis distance of the code.", _mahalanobis, _fit_mahalanobis),
+    "mahalanobis": _Kind(
+        "Mahalanobis distance of the code.",
+        _mahalanobis,
+        _fit_mahalanobis,
+        unit_scale=_mahalanobis_unit_scale,
+    ),
     "neighbours": _Kind(
         f"Mean distance of the code from its {NEAREST} nearest.",
         _neighbours,
         _fit_neighbours,
     ),
     "hybrid": _Kind(
-        "Residual and distance from the nearest codes, together.", _hybrid, _fit_hybrid
+        "Residual and distance from the nearest codes, together.",
+        _hybrid,
+        _fit_hybrid,
+        unit_scale=lambda constants: max(1.0, 1.0 / float(constants["usual"][1])),
     ),
 }
 KINDS = tuple(_KINDS)

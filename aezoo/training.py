@@ -228,8 +228,9 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
     else:
         model = build_entry(entry, seed=entry.train.seed)
         model.fit_preprocessing(_sample(dataset.train), entry.data.scaling, entry.data.binarize)
-    if dataset.pictures is not None:
-        rule = {"pictures": dataset.pictures}
+    if dataset.pictures is not None or dataset.columns is not None:
+        columns = None if dataset.columns is None else tuple(dataset.columns)
+        rule = {"pictures": dataset.pictures, "columns": columns}
         model.preprocessing = dataclasses.replace(model.preprocessing, **rule)
     model.entry = entry
     for role, rows in dataset.roles().items():

@@ -69,6 +69,14 @@ def detect(
         print(aezoo.export.detect("detector", "new_photos", "found"))
     """
     bundle, out = Bundle(_bundle_of(Path(bundle_dir)), variant), Path(out)
+    if out.is_file():
+        raise ZooError("This is a file; --out names a folder.", received=str(out))
+    if out.resolve().is_relative_to(Path(input_path).resolve()):
+        raise ZooError(
+            "The output lies inside the input: the next run would take its pictures for data.",
+            received=str(out),
+            do="Choose another --out.",
+        )
     if "detect" not in {spec.name for spec in bundle.endpoints}:
         raise ZooError(
             "The bundle decides nothing: it has no endpoint `detect`.",

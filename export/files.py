@@ -9,7 +9,7 @@ import numpy as np
 from aezoo.data import pictures
 from aezoo.errors import ZooError
 from aezoo.export.pictures import PictureFiles
-from aezoo.export.rows import TABLES, read_table, require_rows_alone
+from aezoo.export.rows import TABLES, columns_of, read_table, require_rows_alone
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import UNREADABLE
 from aezoo.files import missing, whole_file
@@ -93,7 +93,7 @@ def predict_file(
         names, answers, note = _pictures(bundle, spec, path)
         notes = (note,)
     else:
-        arrays = _arrays(spec, path)
+        arrays = _arrays(spec, path, columns_of(bundle))
         answers = bundle.predict(spec.name, **arrays)
         names = [str(row) for row in range(len(next(iter(answers.values()))))]
     if output is not None:
@@ -109,7 +109,7 @@ def _write(output: Path, spec: EndpointSpec, answers: dict[str, np.ndarray]) -> 
             np.savez(file, **answers)
 
 
-def _arrays(spec: EndpointSpec, path: Path) -> dict[str, np.ndarray]:
+def _arrays(spec: EndpointSpec, path: Path, columns: tuple[str, ...]) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise missing(path)
     main = spec.inputs[0]
@@ -121,7 +121,7 @@ def _arrays(spec: EndpointSpec, path: Path) -> dict[str, np.ndarray]:
                     return {main.name: content}
                 return _named(spec, dict(content.items()), path)
         if path.suffix.lower() in TABLES:
-            return {main.name: read_table(main, path)[0]}
+            return {main.name: read_table(main, path, columns)[0]}
     except (csv.Error, *UNREADABLE) as error:
         if isinstance(error, ZooError):
             raise

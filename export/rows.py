@@ -9,7 +9,7 @@ import numpy as np
 
 from aezoo.data import pictures
 from aezoo.data.tables import feature_columns, is_number
-from aezoo.errors import ZooError
+from aezoo.errors import ZooError, closest_match
 from aezoo.export.pictures import PictureFiles
 from aezoo.export.runner import Bundle
 from aezoo.files import missing
@@ -49,16 +49,16 @@ def open_rows(bundle: Bundle, spec: EndpointSpec, path: Path) -> RowFile:
     if not path.exists():
         raise missing(path)
     require_rows_alone(spec, path, "Answer an .npz file of named arrays by aezoo predict instead.")
-    kind = path.suffix.lower()
+    kind, columns = path.suffix.lower(), columns_of(bundle)
     try:
         if path.is_dir() or pictures.is_picture(path):
             rows = PictureFiles(bundle, spec, path)
         elif kind == ".npy":
             rows = ArrayFile(path)
         elif kind == ".parquet":
-            rows = TableFile(spec.inputs[0], path)
+            rows = TableFile(spec.inputs[0], path, columns)
         elif kind in TABLES:
-            rows = TextFile(spec.inputs[0], path)
+            rows = TextFile(spec.inputs[0], path, columns)
         else:
             raise ZooError(
                 "Files of this kind cannot be scored.",
@@ -128,14 +128,14 @@ class ArrayFile:
 class TableFile:
     """A Parquet table; one row group is in memory at a time."""
 
-    def __init__(self, tensor: TensorSpec, path: Path):
+    def __init__(self, tensor: TensorSpec, path: Path, columns: tuple[str, ...] = ()):
         import pyarrow.parquet as pq
 
         self.path, self.tensor = path, tensor
         self.file = pq.ParquetFile(path)
         names = self.file.schema_arrow.names
         width = int(np.prod(tensor.shape))
-        self.columns = [names[i] for i in feature_columns(names, (width,))]
+        self.columns = [names[i] for i in _chosen(names, (width,), columns, path)]
         if len(self.columns) != width:
             raise ZooError(
                 f"The table does not have the columns that {tensor.name!r} takes.",
@@ -178,9 +178,9 @@ class TableFile:
 class TextFile:
     """A table of text; all of it is in memory."""
 
-    def __init__(self, tensor: TensorSpec, path: Path):
+    def __init__(self, tensor: TensorSpec, path: Path, columns: tuple[str, ...] = ()):
         self.path = path
-        self.rows, self.columns = read_table(tensor, path)
+        self.rows, self.columns = read_table(tensor, path, columns)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -197,10 +197,59 @@ class TextFile:
         return _stamp(self.path)
 
 
-def read_table(tensor: TensorSpec, path: Path) -> tuple[np.ndarray, list[str] | None]:
+def _number(cell: str, row: int) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise ZooError(
+            f"Row {row} of the table holds what is no number.",
+            received=cell,
+            do="Fill the gap, or remove the row or the column.",
+        ) from None
+
+
+def columns_of(bundle: Bundle) -> tuple[str, ...]:
+    """Return what the columns of the training were called, none where nobody said."""
+    return tuple(bundle.manifest.preprocessing.get("columns") or ())
+
+
+def _chosen(
+    names: list[str], widths: tuple[int, ...], columns: tuple[str, ...], path: Path
+) -> list[int]:
+    """Return which columns are the features, in the order of the training.
+
+    Raises:
+        ZooError: If the training knew names and one of them is missing.
+    """
+    if len(columns) not in widths or any(map(is_number, columns)):
+        return feature_columns(names, widths)
+    places = {name.strip(): i for i, name in enumerate(names)}
+    lacking = [name for name in columns if name.strip() not in places]
+    if lacking:
+        raise ZooError(
+            f"{path.name} lacks columns that the model was trained on.",
+            received=", ".join(names[:20]) + (", ..." if len(names) > 20 else ""),
+            closest=closest_match(lacking[0], names),
+            do=f"Missing: {', '.join(lacking[:20])}. The order does not matter, names do.",
+        )
+    return [places[name.strip()] for name in columns]
+
+
+def read_table(
+    tensor: TensorSpec, path: Path, columns: tuple[str, ...] = ()
+) -> tuple[np.ndarray, list[str] | None]:
     """Return the rows of a table, and the names of its feature columns if it has a header.
 
     A series is one line, or as many lines as it has steps.
+
+    Args:
+        tensor: What the endpoint takes.
+        path: A CSV or TSV file.
+        columns: What the columns of the training were called; they are taken by name where the
+            file has a header.
+
+    Raises:
+        ZooError: If one of them is missing.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         head = file.readline()
@@ -210,10 +259,12 @@ def read_table(tensor: TensorSpec, path: Path) -> tuple[np.ndarray, list[str] | 
     header = [] if not lines or all(map(is_number, lines[0])) else lines.pop(0)
     size = int(np.prod(tensor.shape))
     if header and all(len(line) == len(header) for line in lines):  # labels may be words
-        chosen = feature_columns(header, (size, tensor.shape[-1]))
+        chosen = _chosen(header, (size, tensor.shape[-1]), columns, path)
         header = [header[i] for i in chosen]
         lines = [[line[i] for i in chosen] for line in lines]
-    values = np.array([[float(cell) for cell in line] for line in lines])  # (lines, columns)
+    values = np.array(
+        [[_number(cell, number) for cell in line] for number, line in enumerate(lines)]
+    )
     by_line = values.ndim == 2 and values.shape[1] == size
     by_step = values.ndim == 2 and values.shape[1:] == tensor.shape[1:]
     if by_line or (by_step and len(values) % tensor.shape[0] == 0):

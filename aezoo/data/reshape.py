@@ -37,6 +37,7 @@ def in_modality(source: Source, taken: tuple[str, ...]) -> Source:
     for part in source.parts.values():
         part.x = as_modality(part.x, modality)
     source.modality = modality
+    source.columns = None  # of features, which each series was made of
     source.notes.append(
         f"Rows of shape {shape} are flattened to features."
         if flattened

@@ -30,6 +30,7 @@ class Preprocessing:
         white: The value of white in pictures, in user units: 255 in 8 bits, 1 in [0, 1]; None for
             rows that are no pictures or hold other values.
         pictures: How picture files became rows, None if rows came as arrays.
+        columns: What the columns of the table are called, None if rows came without names.
     """
 
     dtype: str = "float32"
@@ -38,6 +39,7 @@ class Preprocessing:
     binarize: float | None = None
     white: float | None = None
     pictures: PictureRule | None = None
+    columns: tuple[str, ...] | None = None
 
     @property
     def unit_scale(self) -> float | tuple[float, ...]:
@@ -98,6 +100,7 @@ class Preprocessing:
             binarize=config["binarize"],
             white=config.get("white", 255.0 if config["dtype"] == "uint8" else None),
             pictures=PictureRule(**config["pictures"]) if config.get("pictures") else None,
+            columns=tuple(config["columns"]) if config.get("columns") else None,
         )
 
     @classmethod

@@ -9,6 +9,7 @@ Methods and attributes are PyOD's (1 is anomalous, higher scores are odder), par
 scikit-learn's, so that it works in a `Pipeline` and in `GridSearchCV`.
 """
 
+import contextlib
 import math
 import tempfile
 from pathlib import Path
@@ -18,7 +19,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.metrics import precision_recall_curve
 from sklearn.utils.validation import check_is_fitted
 
-from aezoo import localizer, scorers
+from aezoo import localizer, scorers, storage
 from aezoo.calibration import calibrate, rows_for, set_threshold
 from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
@@ -154,8 +155,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self._choose(data)
         self._set_threshold(data.calibration, odd_rows)
         if len(data.calibration) >= rows_for(self.alpha):
-            fitted = localizer.fit(self.model_, data.train, data.calibration, self.alpha)
-            self.model_.localizer = fitted
+            with contextlib.suppress(ZooError):  # all rows are rebuilt alike: no place is odd
+                fitted = localizer.fit(self.model_, data.train, data.calibration, self.alpha)
+                self.model_.localizer = fitted
+        if out is not None:
+            storage.save(self.model_, Path(out) / "model.keras")  # with scorer and threshold
         self.n_features_in_ = int(np.prod(data.train.shape))
         return self
 
@@ -185,7 +189,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 raise ZooError(
                     f"There are too few {role} rows {purpose}.",
                     received="none" if rows is None else f"{len(rows)}, and {count} are needed",
-                    do="Give more rows, or a larger share" + ", or a larger alpha." * (count > 2),
+                    do=f"Give more rows, a larger share ({role}=0.3), or a larger alpha.",
                 )
 
     def _checked(self, X, y) -> tuple[np.ndarray, np.ndarray]:
@@ -320,13 +324,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return model.endpoint("score")(**{model.input_name: taken})["score"][:, 0]
 
     def _decided(self, scores: np.ndarray) -> np.ndarray:
-        return (scores > np.float32(self.threshold_)).astype(int)
+        return (~(scores <= np.float32(self.threshold_))).astype(int)
 
 
 def _main_axes(rows) -> int:
     """Return on how many main axes the standardised columns have 95 % of their variance."""
     some = rows.take(np.linspace(0, len(rows) - 1, min(len(rows), 20_000), dtype=int)).array()
     spread = some.std(axis=0)
-    variances = np.linalg.eigvalsh(np.cov(((some - some.mean(axis=0)) / (spread + 1e-12)).T))[::-1]
+    covariance = np.atleast_2d(np.cov(((some - some.mean(axis=0)) / (spread + 1e-12)).T))
+    variances = np.linalg.eigvalsh(covariance)[::-1]
     needed = 1 + int(np.searchsorted(np.cumsum(variances) / variances.sum(), 0.95))
     return max(1, min(needed, some.shape[1] - 1))

@@ -8,6 +8,7 @@ OUT/bundle/          verified; `aezoo detect run OUT NEW_DATA` and servers answe
 OUT/run/             the training run
 """
 
+import contextlib
 import dataclasses
 import sys
 from pathlib import Path
@@ -103,7 +104,8 @@ def fit(
             do="Choose another --out, or delete it.",
         )
     ours, settings = _of_data(settings)
-    ours |= {"image_size": image_size, "window": window, "split_seed": seed}
+    named = {"image_size": image_size, "window": window}
+    ours = {"split_seed": seed} | ours | {k: v for k, v in named.items() if v is not None}
     detector = AnomalyDetector(
         entry, score, alpha=alpha, settings=settings, random_state=seed, verbose=verbose
     )
@@ -162,11 +164,17 @@ def _dealt(
     section = validated(DataSection, changes, "detect fit")
     source = read(data, section, (), MEMORY_LIMIT)
     classes = _normal_classes(source, normal)
+    numbers = {name: number for number, name in (source.class_names or {}).items()}
+    normal_labels = [numbers.get(name, name) for name in classes or ()]
     dealt: dict[str, Any] = {}
-    if "calibration" not in changes:
-        dealt["calibration"] = _calibration_share(source, alpha)
-    if classes is not None and source.parts["train"].labels is not None:
+    labels, count = source.parts["train"].labels, len(source.parts["train"].x)
+    if classes is not None and labels is not None:
         dealt["train_classes"] = classes
+        count = int(np.isin(labels, normal_labels).sum())
+    if section.window:
+        count = count // section.stride
+    if "calibration" not in changes:
+        dealt["calibration"] = _calibration_share(count, alpha, section.window, section.stride)
     dataset = load(source, section.model_copy(update=dealt))
     if dataset.test is None:
         raise ZooError(
@@ -176,8 +184,7 @@ def _dealt(
         )
     if classes is None or dataset.test.labels is None:
         return dataset, None
-    numbers = {name: number for number, name in (source.class_names or {}).items()}
-    odd = ~np.isin(dataset.test.labels, [numbers.get(name, name) for name in classes])
+    odd = ~np.isin(dataset.test.labels, normal_labels)
     return dataset, odd if odd.any() else None
 
 
@@ -210,11 +217,10 @@ def _normal_classes(source: Source, normal: tuple[str | int, ...]) -> tuple[str 
     else:
         meant = [*by_text] if len(by_text) == 1 else [n for n in by_text if n in NORMAL_NAMES]
     if not meant:
-        first = next(iter(by_text.values()))
         raise ZooError(
             "The rows have classes, and no name says which of them is normal.",
             received=_some(by_text.values()),
-            do=f"Name it, or each of them: --normal {first}",
+            do="Name it, or each of them: --normal NAME, and again --normal NAME.",
         )
     chosen = tuple(by_text[name] for name in meant)
     source.notes.append(f"Normal rows are those of class {_some(chosen)}.")
@@ -226,10 +232,10 @@ def _some(names) -> str:
     return ", ".join(listed[:20]) + (", ..." if len(listed) > 20 else "")
 
 
-def _calibration_share(source: Source, alpha: float) -> float:
-    """Return a fifth, or more where a fifth of the rows is too few for alpha."""
-    count, needed = len(source.parts["train"].x), rows_for(alpha)
-    return min(max(_CALIBRATION, (needed + 1) / max(count, 1)), _MOST)
+def _calibration_share(count: int, alpha: float, window: int | None, stride: int | None) -> float:
+    """Return a fifth, or more where a fifth of the normal rows is too few for alpha."""
+    needed = rows_for(alpha) + 1 + (window // stride if window else 0)  # a role loses its last ones
+    return min(max(_CALIBRATION, needed / max(count, 1)), _MOST)
 
 
 # ---- figures ----
@@ -254,8 +260,9 @@ def _measured(
         (f"PCA, {baselines.components(train, size)} components", baselines.pca(train, size)),
         ("nearest training row", baselines.nearest_row(train)),
     ):
-        threshold = conformal_threshold(score(setting), detector.alpha)
-        found[name] = _figures(score(test), threshold, odd)
+        with contextlib.suppress(ZooError):  # it gives all normal rows one score
+            threshold = conformal_threshold(score(setting), detector.alpha)
+            found[name] = _figures(score(test), threshold, odd)
     return found
 
 

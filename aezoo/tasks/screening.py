@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import heapq
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def screen(
             )
             scores.append(found.score)
             decided.append(found.anomalous)
-            heapq.heappush(kept, (found.score, -found.row, found))
+            oddness = math.inf if math.isnan(found.score) else found.score
+            heapq.heappush(kept, (oddness, -found.row, found))
             if len(kept) > worst:
                 heapq.heappop(kept)
     ordered = [item[2] for item in sorted(kept, key=lambda item: item[:2], reverse=True)]
@@ -126,6 +128,12 @@ def _findings(ask: Ask, batches, modality: str, localizes: bool) -> Iterator[Fin
             if anomalous[i] and maps[i] is not None:
                 places = tuple(find_places(maps[i], modality))
             yield Finding(
-                start + i, name, float(scores[i]), bool(anomalous[i]), places, rows[i], maps[i]
+                start + i,
+                name,
+                float(scores[i]),
+                bool(anomalous[i]),
+                places,
+                rows[i].copy(),  # of few rows: a view would keep the whole batch
+                maps[i],
             )
         start += len(rows)
