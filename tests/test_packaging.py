@@ -27,7 +27,8 @@ layers =
     aezoo.models
     aezoo.autoencoder | aezoo.segmenter
     aezoo.zoo_model
-    aezoo.scorers | aezoo.localizer
+    aezoo.localizer
+    aezoo.scorers
     aezoo.calibration
     aezoo.layers | aezoo.losses | aezoo.metrics | aezoo.endpoints
     aezoo.specs
