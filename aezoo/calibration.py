@@ -71,6 +71,25 @@ def conformal_threshold(scores: np.ndarray, alpha: float) -> float:
     return float(values[math.ceil((len(values) + 1) * (1 - alpha)) - 1])
 
 
+def best_f1(odd: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Return the best F1 of anomalous rows that any threshold reaches, and the score it begins at.
+
+    Args:
+        odd: Which rows are anomalous, (N,); labels, which a threshold is usually set without.
+        scores: Of the rows, (N,).
+
+    Example:
+        >>> best_f1(np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 2.0, 4.0]))
+        (0.8, 2.0)
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, edges = precision_recall_curve(odd, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = int(np.argmax(f1[:-1]))  # the last point has no edge, and an F1 of 0
+    return float(f1[best]), float(edges[best])
+
+
 def rows_for(alpha: float) -> int:
     """Return how many normal rows a false-alarm rate needs at least.
 

@@ -53,6 +53,18 @@ def missing(path: Path) -> ZooError:
     )
 
 
+def require_new_folder(path: Path, do: str) -> None:
+    """Refuse an output folder in which something stands already.
+
+    Raises:
+        ZooError: With `do` as the advice.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ZooError(
+            "The output folder exists already and is not empty.", received=str(path), do=do
+        )
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with whole_file(path) as part:

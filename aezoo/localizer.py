@@ -14,7 +14,7 @@ from keras import ops
 
 from aezoo.calibration import conformal_threshold
 from aezoo.errors import ZooError
-from aezoo.scorers import weights_unit_scale
+from aezoo.scorers import Seen, weights_unit_scale
 
 WIDTH = 1 / 32  # standard deviation of the Gaussian over the longest side
 _FITTED_ON = 5_000  # rows
@@ -82,12 +82,7 @@ def fit(model, train_rows, normal_rows, alpha: float = 0.05, sigma: float | None
 
 def _error_maps(model, rows) -> np.ndarray:
     """Return the maps of rows, or of an even spread of many, (N, ...)."""
-    chosen = np.linspace(0, len(rows) - 1, min(len(rows), _FITTED_ON), dtype=int)
-    if hasattr(rows, "array"):
-        inputs = model.inputs_of(rows.take(chosen))
-    else:
-        inputs = {model.input_name: np.asarray(rows)[chosen]}
-    return model.score_endpoint()(**inputs)["error_map"]
+    return Seen(model, rows, most=_FITTED_ON).scores["error_map"]
 
 
 def smooth(maps, sigma: float):

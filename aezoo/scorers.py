@@ -102,7 +102,7 @@ def fit(model, rows, kind: str = "hybrid") -> Scorer:
             received=f"{kind}, which needs {_KINDS[kind].needs}",
             do=f"Choose from {', '.join(kinds_of(model))}.",
         )
-    return Scorer(kind, _KINDS[kind].fit(model, _Seen(model, rows)))
+    return Scorer(kind, _KINDS[kind].fit(model, Seen(model, rows)))
 
 
 def fit_all(model, rows) -> dict[str, Scorer]:
@@ -112,7 +112,7 @@ def fit_all(model, rows) -> dict[str, Scorer]:
         model: An autoencoder.
         rows: As for `fit`.
     """
-    seen = _Seen(model, rows)
+    seen = Seen(model, rows)
     return {kind: Scorer(kind, _KINDS[kind].fit(model, seen)) for kind in kinds_of(model)}
 
 
@@ -129,12 +129,18 @@ def kinds_of(model) -> tuple[str, ...]:
     return tuple(name for name, kind in _KINDS.items() if kind.fits(model))
 
 
-class _Seen:
-    """What a model says of training rows, asked once and in chunks."""
+class Seen:
+    """What a model says of rows, or of an even spread of many, asked once and in chunks.
 
-    def __init__(self, model, rows):
+    Args:
+        model: An autoencoder.
+        rows: In user units: an array, or rows of a data set.
+        most: How many are asked about at most.
+    """
+
+    def __init__(self, model, rows, most: int = _FITTED_ON):
         count = len(rows)
-        chosen = np.linspace(0, count - 1, min(count, _FITTED_ON), dtype=int)
+        chosen = np.linspace(0, count - 1, min(count, most), dtype=int)
         if hasattr(rows, "array"):
             self.inputs = model.inputs_of(rows.take(chosen))
         else:
@@ -170,7 +176,7 @@ def _residual(model, x, outputs, constants):
     return outputs["score"]
 
 
-def _fit_normalized(model, seen: _Seen) -> dict:
+def _fit_normalized(model, seen: Seen) -> dict:
     errors = seen.scores["error_map"].mean(axis=0, dtype="float64")
     usual = np.maximum(errors, _FLOOR * errors.mean())
     return {"weights": (1.0 / np.maximum(usual, 1e-30)).astype("float32")[None]}
@@ -211,7 +217,7 @@ def _codes_of(model, x):
     return ops.reshape(codes, (-1, int(np.prod(model.latent_shape))))
 
 
-def _fit_mahalanobis(model, seen: _Seen) -> dict:
+def _fit_mahalanobis(model, seen: Seen) -> dict:
     codes = seen.codes.astype("float64")
     covariance = np.atleast_2d(np.cov(codes.T))
     ridge = 1e-3 * np.trace(covariance) / len(covariance) + 1e-6 * np.square(codes).mean()
@@ -229,7 +235,7 @@ def _mahalanobis_unit_scale(constants) -> float:
     return max(1.0, float(np.linalg.norm(constants["root"], 2)))
 
 
-def _fit_neighbours(model, seen: _Seen) -> dict:
+def _fit_neighbours(model, seen: Seen) -> dict:
     codes = seen.codes
     chosen = np.linspace(0, len(codes) - 1, min(len(codes), BANK), dtype=int)
     return {"bank": codes[chosen].astype("float32")}
@@ -247,7 +253,7 @@ def _neighbours(model, x, outputs, constants):
 # ---- of both ----
 
 
-def _fit_hybrid(model, seen: _Seen) -> dict:
+def _fit_hybrid(model, seen: Seen) -> dict:
     """Keep beside the bank what half of the rows' residuals and distances are below."""
     residuals, constants = seen.scores["score"], _fit_neighbours(model, seen)
     others = constants["bank"][:: max(1, len(constants["bank"]) // 1000)]

@@ -31,7 +31,7 @@ from aezoo.callbacks import (
 )
 from aezoo.config import Entry, TrainSection
 from aezoo.errors import ZooError, ZooWarning
-from aezoo.files import whole_file, write_text
+from aezoo.files import require_new_folder, whole_file, write_text
 from aezoo.metrics import rises
 from aezoo.registry import build_entry, builder_of, checked_arguments
 from aezoo.zoo_model import compile_for, precision
@@ -201,12 +201,8 @@ def _run_folder(out: str | Path | None, entry: Entry, *, exists: bool) -> Path:
         number = next(n for n in range(1, len(taken) + 2) if f"{entry.name}-{n}" not in taken)
         out = Path("runs") / f"{entry.name}-{number}"
     out = Path(out)
-    if not exists and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ZooError(
-            "The output folder exists already and is not empty.",
-            received=str(out),
-            do="Choose another --out, or go on with that run by --resume.",
-        )
+    if not exists:
+        require_new_folder(out, "Choose another --out, or go on with that run by --resume.")
     out.mkdir(parents=True, exist_ok=True)
     return out
 

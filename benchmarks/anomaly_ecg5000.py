@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import f1_score, precision_recall_curve, roc_auc_score
-from sklearn.neighbors import NearestNeighbors
+from sklearn.metrics import f1_score, roc_auc_score
 
+from aezoo.calibration import best_f1, conformal_threshold
 from aezoo.data import load
+from aezoo.tasks import baselines
 from aezoo.tasks.anomaly import AnomalyDetector
 
 ALPHA, NORMAL = 0.05, 1
@@ -37,14 +38,12 @@ FIELDS = (
 
 def measured(method, split, score, scores, threshold, odd, seconds, command) -> dict:
     """Return a row of the table."""
-    precision, recall, _ = precision_recall_curve(odd, scores)
-    best = float((2 * precision * recall / np.maximum(precision + recall, 1e-12)).max())
     decided = scores > threshold
     values = {
         "auroc": float(roc_auc_score(odd, scores)),
         "false_alarms": float(decided[~odd].mean()),
         "f1": float(f1_score(odd, decided)),
-        "best_f1": best,
+        "best_f1": best_f1(odd, scores)[0],
     }
     named = {"method": method, "split": split, "score": score}
     return named | values | {"seconds": seconds, "command": command}
@@ -54,13 +53,8 @@ def nearest_row(rows: np.ndarray, split: int, test: np.ndarray):
     """Return the distances of test rows to training rows, and the conformal threshold."""
     order = np.random.default_rng(split).permutation(len(rows))
     held = round(0.2 * len(rows))
-    near = NearestNeighbors(n_neighbors=1).fit(rows[order[held:]].reshape(len(rows) - held, -1))
-
-    def distance(x):
-        return near.kneighbors(x.reshape(len(x), -1))[0][:, 0]
-
-    rank = int(np.ceil((held + 1) * (1 - ALPHA)))
-    return distance(test), np.sort(distance(rows[order[:held]]))[rank - 1]
+    distance = baselines.nearest_row(rows[order[held:]])
+    return distance(test), conformal_threshold(distance(rows[order[:held]]), ALPHA)
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ class Detected:
     def __str__(self) -> str:
         lines = [f"{self.anomalous:,} of {self.rows:,} rows are anomalous"]
         for one in self.worst:
-            where = "; ".join(place.text(self.columns, self.modality) for place in one.places)
+            where = one.where(self.columns, self.modality)
             mark = "anomalous" if one.anomalous else "normal"
             lines.append(f"  {one.score:<10.4g} {mark:<10} {one.name}  {where}".rstrip())
         lines.append(f"{self.folder / 'scores.csv'} has every row, report.html the worst.")
@@ -123,20 +123,13 @@ def _batches(rows: RowFile) -> Iterator[tuple[np.ndarray, list[str]]]:
 def _report(made: Detected, source: Path, bundle: Bundle, localizes: bool) -> None:
     if made.modality not in ("image", "series", "features"):
         return
-    path = marked.marked_rows(
-        np.stack([one.x for one in made.worst]),
-        [one.anomaly_map if one.anomalous else None for one in made.worst],
-        [one.caption for one in made.worst],
-        made.folder / "worst.png",
-        made.modality,
-        made.columns,
-    )
+    path = marked.marked_rows(made.worst, made.folder / "worst.png", made.modality, made.columns)
     rows = [
         [
             one.name,
             f"{one.score:.4g}",
             "anomalous" if one.anomalous else "normal",
-            "; ".join(place.text(made.columns, made.modality) for place in one.places),
+            one.where(made.columns, made.modality),
         ]
         for one in made.worst
     ]

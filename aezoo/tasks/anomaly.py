@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.metrics import precision_recall_curve
 from sklearn.utils.validation import check_is_fitted
 
 from aezoo import localizer, scorers, storage
-from aezoo.calibration import calibrate, rows_for, set_threshold
+from aezoo.calibration import best_f1, conformal_threshold, rows_for, set_threshold
 from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
 from aezoo.errors import ZooError, closest_match
@@ -222,10 +221,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         shape, modality = data.train.shape, data.modality
         if modality == "image" and min(shape[:2]) > _SMALL_PICTURE:
             batch = 128 if len(data.train) > 10 * 128 else 32
-            steps = max(1, len(data.train) // batch)
-            epochs = min(max(30, -(-_STEPS // steps)), _EPOCHS)  # few rows: more often
             recipe = {"latent_dim": 32, "filters": (32, 64), "batch_size": batch}
-            return "conv_ae", recipe | {"epochs": epochs} | given
+            return "conv_ae", recipe | {"epochs": _epochs(data.train, batch, least=30)} | given
         if modality == "series":
             return "seq2seq_ae", given
         if modality == "features":
@@ -241,40 +238,39 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _recipe_of_table(self, data) -> dict:
         """Standardised columns, linear at both ends; the code is as wide as the columns need."""
         columns = data.train.shape[0]
-        epochs = min(max(60, -(-_STEPS // max(1, len(data.train) // 32))), _EPOCHS)
         return {
             "hidden": (max(16, 2 * columns),),
             "latent_dim": _main_axes(data.train),
             "latent_activation": "linear",
             "output_activation": "linear",
             "batch_size": 32 if len(data.train) < 2000 else 128,
-            "epochs": epochs,
+            "epochs": _epochs(data.train, 32, least=60),
         }
 
     def _choose(self, data) -> None:
         """Choose the score, unless it is given, and fit it."""
         self.score_ = self.score
         if self.score == "auto":
+            fitted = scorers.fit_all(self.model_, data.train)
             asked = data.validation.array()
-            self.scores_tried_ = choose(self.model_, data.train, asked, self.random_state)
+            self.scores_tried_ = choose(self.model_, fitted, asked, self.random_state)
             self.score_ = next(iter(self.scores_tried_))
-        self.model_.scorer = scorers.fit(self.model_, data.train, self.score_)
+            self.model_.scorer = fitted[self.score_]
+        else:
+            self.model_.scorer = scorers.fit(self.model_, data.train, self.score_)
 
     def _set_threshold(self, setting, odd_rows: np.ndarray | None) -> None:
         values = np.sort(self._scores(setting.array()))
         self.calibration_scores_ = values
         match self.threshold:
             case "conformal":
-                self.threshold_ = calibrate(self.model_, setting, self.alpha)
-                return
+                threshold = conformal_threshold(values, self.alpha)
             case "quantile":
                 threshold = float(np.quantile(values, 1 - self.alpha))
             case _:  # anomalous rows against normal ones that no weight has seen
                 truth = np.repeat([0, 1], [len(values), len(odd_rows)])
                 scores = np.concatenate([values, self._scores(odd_rows)])
-                precision, recall, edges = precision_recall_curve(truth, scores)
-                f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-                best = edges[int(np.argmax(f1[:-1]))]  # scores from it on are anomalous
+                _, best = best_f1(truth, scores)  # scores from it on are anomalous
                 threshold = float(np.nextafter(np.float32(best), np.float32(-math.inf)))
         set_threshold(self.model_, threshold, self.alpha, setting)
         self.threshold_ = threshold
@@ -325,6 +321,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _decided(self, scores: np.ndarray) -> np.ndarray:
         return (~(scores <= np.float32(self.threshold_))).astype(int)
+
+
+def _epochs(rows, batch: int, least: int) -> int:
+    """Return how often to go over rows: few ones more often."""
+    steps = max(1, len(rows) // batch)
+    return min(max(least, math.ceil(_STEPS / steps)), _EPOCHS)
 
 
 def _main_axes(rows) -> int:

@@ -14,19 +14,17 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from aezoo import scorers
-
 ROWS = 2_000  # that odd ones are made of, at most
 _NEARLY = 0.02  # of an AUROC: made anomalies are no more alike to real ones than that
 _SHARE = (0.25, 0.5)  # of each axis that a stretch covers
 
 
-def choose(model, train_rows, rows: np.ndarray, seed: int = 0) -> dict[str, float]:
+def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, float]:
     """Return each kind of score that the model can have, with how well it ranks made anomalies.
 
     Args:
         model: A fitted autoencoder; its scorer and threshold stay as they are.
-        train_rows: What scores are fitted to: an array in user units, or rows of a data set.
+        fitted: Kind -> scorer, from `aezoo.scorers.fit_all`.
         rows: Normal rows in user units that no weight has seen, (N, ...).
         seed: Of what is drawn.
 
@@ -41,7 +39,7 @@ def choose(model, train_rows, rows: np.ndarray, seed: int = 0) -> dict[str, floa
     odd = {way: make(rows, rng) for way, make in WAYS.items()}
     found = {}
     name = model.input_name
-    for kind, scorer in scorers.fit_all(model, train_rows).items():
+    for kind, scorer in fitted.items():
         endpoint = model.score_endpoint(scorer)
         normal = endpoint(**{name: rows})["score"][:, 0]
         ranked = []

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from aezoo.calibration import conformal_threshold, rows_for
+from aezoo.calibration import best_f1, conformal_threshold, rows_for
 from aezoo.config import DataSection, validated
 from aezoo.data import MEMORY_LIMIT, DataSet, load
 from aezoo.data.find import read
 from aezoo.data.source import Source
 from aezoo.errors import ZooError, closest_match
+from aezoo.files import require_new_folder
 from aezoo.tasks import baselines, detection_report
 from aezoo.tasks.anomaly import AnomalyDetector
 from aezoo.tasks.screening import BATCH, Screened, asking, screen
@@ -97,12 +98,7 @@ def fit(
         aezoo.tasks.detection.fit("photos_of_parts", "detector", image_size=128)
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ZooError(
-            "The output folder exists already and is not empty.",
-            received=str(out),
-            do="Choose another --out, or delete it.",
-        )
+    require_new_folder(out, "Choose another --out, or delete it.")
     ours, settings = _of_data(settings)
     named = {"image_size": image_size, "window": window}
     ours = {"split_seed": seed} | ours | {k: v for k, v in named.items() if v is not None}
@@ -270,12 +266,10 @@ def _figures(scores: np.ndarray, threshold: float, odd: np.ndarray | None) -> di
     decided = scores > np.float32(threshold)
     if odd is None:
         return {"false alarms": float(decided.mean())}
-    from sklearn.metrics import f1_score, precision_recall_curve, roc_auc_score
+    from sklearn.metrics import f1_score, roc_auc_score
 
-    precision, recall, _ = precision_recall_curve(odd, scores)
-    best = float((2 * precision * recall / np.maximum(precision + recall, 1e-12)).max())
     found = {"recall": float(decided[odd].mean()), "F1": float(f1_score(odd, decided))}
-    found["best F1 by labels"] = best
+    found["best F1 by labels"], _ = best_f1(odd, scores)
     if not odd.all():
         alarms = float(decided[~odd].mean())
         found = {"AUROC": float(roc_auc_score(odd, scores)), "false alarms": alarms} | found

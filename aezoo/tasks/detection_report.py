@@ -106,10 +106,7 @@ def _mistakes(made: "Detection", figures: Path) -> list[tuple[str, list[str]]]:
 
 
 def _draw(found: list[Finding], path: Path, data: DataSet) -> Path:
-    maps = [one.anomaly_map if one.anomalous else None for one in found]
-    rows = np.stack([one.x for one in found])
-    captions = [one.caption for one in found]
-    return marked.marked_rows(rows, maps, captions, path, data.modality, data.columns)
+    return marked.marked_rows(found, path, data.modality, data.columns)
 
 
 def _choice(detector: AnomalyDetector, rows: int) -> list[str]:

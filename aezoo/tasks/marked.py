@@ -1,11 +1,12 @@
 """Pictures of odd rows with the odd place marked; each function writes one PNG."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 from aezoo.drawing import ACCENT, ALARM, INK, MUTED, as_picture, bare, new_figure, plain, write_png
-from aezoo.tasks.places import find_places
+from aezoo.tasks.screening import Finding
 
 SHOWN = 8  # rows in a figure
 _COLUMNS = 6  # of a table, in a figure
@@ -13,91 +14,74 @@ _NAME = 24  # letters of a name in a figure
 
 
 def marked_rows(
-    rows: np.ndarray,
-    maps: np.ndarray | None,
-    captions: list[str],
-    path: Path,
-    modality: str,
-    columns: list[str] | None = None,
+    findings: list[Finding], path: Path, modality: str, columns: list[str] | None = None
 ) -> Path:
-    """Draw rows, each with its odd place marked.
+    """Draw rows, each with its odd places marked.
 
     Args:
-        rows: `(N, ...)` in user units; the first eight are drawn.
-        maps: Their anomaly maps; None marks nothing.
-        captions: A line for each.
+        findings: Of the rows; the first eight are drawn.
         path: The PNG to write.
         modality: `image`, `series` or `features`.
         columns: Of a table.
     """
-    count = min(SHOWN, len(rows))
-    maps = [None] * count if maps is None else maps
-    draw = {"image": _pictures, "series": _series}.get(modality, _tables)
-    captions = [_short(caption) for caption in captions[:count]]
-    return draw(rows[:count], maps[:count], captions, Path(path), columns)
+    findings = findings[:SHOWN]
+    if modality == "image":
+        return _pictures(findings, Path(path))
+    series = modality == "series"
+    figure = new_figure(9.6, (1.9 if series else 1.7) * math.ceil(len(findings) / 2))
+    grid = figure.subplots(math.ceil(len(findings) / 2), 2, squeeze=False).ravel()
+    for axes in grid[len(findings) :]:
+        axes.set_visible(False)
+    for axes, found in zip(grid, findings, strict=False):
+        _steps(axes, found) if series else _table(axes, found, columns)
+        axes.set_title(_caption(found).replace("\n", "  "), fontsize=8, color=INK, loc="left")
+        plain(axes)
+    return write_png(figure, Path(path))
 
 
-def _short(caption: str) -> str:
-    first, *others = caption.split("\n")
-    first = first if len(first) <= _NAME else "…" + first[1 - _NAME :]
-    return "\n".join([first, *others])
+def _caption(found: Finding) -> str:
+    name, *others = found.caption.split("\n")
+    name = name if len(name) <= _NAME else "…" + name[1 - _NAME :]
+    return "\n".join([name, *others])
 
 
-def _pictures(rows, maps, captions, path: Path, columns) -> Path:
+def _pictures(findings: list[Finding], path: Path) -> Path:
     from matplotlib.patches import Rectangle
 
-    width = min(4, len(rows))
-    lines = -(-len(rows) // width)
+    width = min(4, len(findings))
+    lines = math.ceil(len(findings) / width)
     figure = new_figure(2.5 * width, 2.9 * lines)
     grid = figure.subplots(lines, width, squeeze=False).ravel()
     for axes in grid:
         bare(axes)
-    for axes, row, anomaly_map, caption in zip(grid, rows, maps, captions, strict=False):
-        axes.imshow(as_picture(row), cmap="gray", vmin=0, vmax=1)
-        axes.set_title(caption, fontsize=8, color=INK, loc="left")
-        if anomaly_map is None:
+    for axes, found in zip(grid, findings, strict=False):
+        axes.imshow(as_picture(found.x), cmap="gray", vmin=0, vmax=1)
+        axes.set_title(_caption(found), fontsize=8, color=INK, loc="left")
+        if found.anomaly_map is None:
             continue
-        heat = np.clip(anomaly_map / max(2.0, float(anomaly_map.max())), 0, 1)
+        heat = np.clip(found.anomaly_map / max(2.0, float(found.anomaly_map.max())), 0, 1)
         axes.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.65 * heat)
-        for place in find_places(anomaly_map):
+        for place in found.places:
             (top, left), (bottom, right) = place.start, place.stop
             size = right - left + 1, bottom - top + 1
             axes.add_patch(Rectangle((left - 1, top - 1), *size, fill=False, ec=ALARM, lw=1.6))
     return write_png(figure, path)
 
 
-def _series(rows, maps, captions, path: Path, columns) -> Path:
-    lines = -(-len(rows) // 2)
-    figure = new_figure(9.6, 1.9 * lines)
-    grid = figure.subplots(lines, 2, squeeze=False).ravel()
-    for axes in grid[len(rows) :]:
-        axes.set_visible(False)
-    for axes, row, anomaly_map, caption in zip(grid, rows, maps, captions, strict=False):
-        for channel in range(min(6, row.shape[-1])):
-            axes.plot(row[:, channel], linewidth=1.0, color=INK if channel == 0 else None)
-        for place in find_places(anomaly_map, "series") if anomaly_map is not None else ():
-            axes.axvspan(place.start[0] - 0.5, place.stop[0] - 0.5, color=ALARM, alpha=0.18, lw=0)
-        axes.set_title(caption.replace("\n", "  "), fontsize=8, color=INK, loc="left")
-        plain(axes)
-    return write_png(figure, path)
+def _steps(axes, found: Finding) -> None:
+    for channel in range(min(6, found.x.shape[-1])):
+        axes.plot(found.x[:, channel], linewidth=1.0, color=INK if channel == 0 else None)
+    for place in found.places:
+        axes.axvspan(place.start[0] - 0.5, place.stop[0] - 0.5, color=ALARM, alpha=0.18, lw=0)
 
 
-def _tables(rows, maps, captions, path: Path, columns) -> Path:
-    lines = -(-len(rows) // 2)
-    figure = new_figure(9.6, 1.7 * lines)
-    grid = figure.subplots(lines, 2, squeeze=False).ravel()
-    for axes in grid[len(rows) :]:
-        axes.set_visible(False)
-    for axes, row, anomaly_map, caption in zip(grid, rows, maps, captions, strict=False):
-        values = np.zeros(len(row)) if anomaly_map is None else anomaly_map
-        order = np.argsort(-values)[:_COLUMNS][::-1]
-        named = [f"{columns[i] if columns else f'column {i}'} = {row[i]:.4g}" for i in order]
-        colours = [ALARM if values[i] > 1 else MUTED for i in order]
-        axes.barh(named, values[order], color=colours, height=0.7)
-        axes.axvline(1.0, color=INK, linewidth=0.8)
-        axes.set_title(caption.replace("\n", "  "), fontsize=8, color=INK, loc="left")
-        plain(axes)
-    return write_png(figure, path)
+def _table(axes, found: Finding, columns: list[str] | None) -> None:
+    values = np.zeros(len(found.x)) if found.anomaly_map is None else found.anomaly_map
+    order = np.argsort(-values)[:_COLUMNS][::-1]
+    named = [f"{columns[i] if columns else f'column {i}'} = {found.x[i]:.4g}" for i in order]
+    colours = [ALARM if values[i] > 1 else MUTED for i in order]
+    axes.barh(named, values[order], color=colours, height=0.7)
+    axes.axvline(1.0, color=INK, linewidth=0.8)
 
 
 def score_histogram(

@@ -28,7 +28,7 @@ class Finding:
         anomalous: Whether that is above the threshold.
         places: Where it is odd, if it is anomalous and the model can tell.
         x: The row itself in user units; kept of the worst.
-        anomaly_map: Of the row, if the model can tell; kept of the worst.
+        anomaly_map: Of the row, if it is anomalous and the model can tell; kept of the worst.
     """
 
     row: int
@@ -38,6 +38,10 @@ class Finding:
     places: tuple[Place, ...] = ()
     x: np.ndarray | None = None
     anomaly_map: np.ndarray | None = None
+
+    def where(self, columns: list[str] | None, modality: str) -> str:
+        """Return its places in words, nothing where there are none."""
+        return "; ".join(place.text(columns, modality) for place in self.places)
 
     @property
     def caption(self) -> str:
@@ -91,7 +95,7 @@ def screen(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)
         for found in _findings(ask, batches, modality, localizes):
-            where = "; ".join(place.text(columns, modality) for place in found.places)
+            where = found.where(columns, modality)
             writer.writerow(
                 (found.row, found.name, f"{found.score:.6g}", int(found.anomalous), where)
             )
@@ -118,15 +122,12 @@ def _findings(ask: Ask, batches, modality: str, localizes: bool) -> Iterator[Fin
         found = ask("detect", rows)
         scores, anomalous = found["score"][:, 0], found["anomalous"][:, 0]
         maps = [None] * len(rows)
-        looked = np.union1d(np.flatnonzero(anomalous), np.argsort(scores)[-1:])
-        if localizes and len(looked):
-            answered = ask("localize", rows[looked])["anomaly_map"]
-            for i, anomaly_map in zip(looked, answered, strict=True):
+        if localizes and anomalous.any():
+            answered = ask("localize", rows[anomalous])["anomaly_map"]
+            for i, anomaly_map in zip(np.flatnonzero(anomalous), answered, strict=True):
                 maps[i] = anomaly_map
         for i, name in enumerate(names):
-            places = ()
-            if anomalous[i] and maps[i] is not None:
-                places = tuple(find_places(maps[i], modality))
+            places = () if maps[i] is None else tuple(find_places(maps[i], modality))
             yield Finding(
                 start + i,
                 name,
