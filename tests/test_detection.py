@@ -5,16 +5,19 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import aezoo
 from aezoo.cli import app
 from aezoo.errors import ZooError
 from aezoo.export import Bundle, detect
 from aezoo.tasks import detection
 from aezoo.tasks.places import Place, find_places
 
+QUICK = {"score": "residual", "alpha": 0.2, "verbose": False}
 FEW = {"epochs": 40, "batch_size": 32, "verbose": False}
 
 
@@ -164,6 +167,76 @@ def test_a_table_names_its_columns_and_the_shell_does_it_all(tmp_path, rng):
     assert set(range(30)) <= set(flagged)
 
 
+@pytest.fixture(scope="module")
+def sensors(tmp_path_factory):
+    """A detector of a table of four named columns, and its rows."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 4)) * [1, 10, 100, 1] + [0, 50, 0, 7]
+    frame = pd.DataFrame(rows, columns=["flow", "heat", "speed", "tilt"])
+    folder = tmp_path_factory.mktemp("sensors")
+    detection.fit(frame, folder / "detector", epochs=3, **QUICK)
+    return folder / "detector", frame
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_are_taken_by_name(sensors, kind, tmp_path):
+    folder, frame = sensors
+
+    def found(table):
+        path = tmp_path / f"new.{kind}"
+        table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+        detect(folder, path, tmp_path / "out")
+        return [float(line["score"]) for line in lines(tmp_path / "out" / "scores.csv")]
+
+    expected = found(frame)
+    mixed = frame[["tilt", "speed", "heat", "flow"]].assign(note=1.0)
+    assert found(mixed) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ZooError, match=r"Did you mean 'head'(.|\n)*Missing: heat"):
+        found(frame.rename(columns={"heat": "head"}))
+    with pytest.raises(ZooError, match="Missing: tilt"):
+        found(frame.drop(columns="tilt").assign(label=1.0))
+
+
+def test_the_kept_run_decides_as_the_bundle_does(sensors):
+    folder, frame = sensors
+    rows = frame.to_numpy("float32")
+    model, bundle = aezoo.load(folder / "run"), Bundle(folder / "bundle")
+    assert model.preprocessing.columns == ("flow", "heat", "speed", "tilt")
+    ours, theirs = model.endpoint("detect")(features=rows), bundle.predict("detect", features=rows)
+    np.testing.assert_allclose(ours["score"], theirs["score"], rtol=1e-4)
+    threshold = model.calibration["threshold"]
+    clear = abs(ours["score"] - threshold) > 1e-4 * threshold  # one row is the threshold itself
+    assert clear.sum() >= 199
+    np.testing.assert_array_equal(ours["anomalous"][clear], theirs["anomalous"][clear])
+    assert "localize" in {spec.name for spec in model.endpoints}
+
+
+def test_a_score_that_is_no_number_alarms(sensors, tmp_path):
+    folder, frame = sensors
+    frame = frame.head(4).copy()
+    frame.iloc[2] = [3e38, -3e38, 3e38, -3e38]  # such as what some formats write for "no value"
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    found = detect(folder, tmp_path / "new.csv", tmp_path / "out")
+    assert found.worst[0].row == 2 and found.worst[0].anomalous
+    assert lines(tmp_path / "out" / "scores.csv")[2]["where"]
+
+
+def test_settings_of_the_data_are_heard(tmp_path, rng):
+    changes = {"data.window": 16, "data.stride": 4, "data.split_seed": 5}
+    made = detection.fit(rng.normal(size=(400, 2)), tmp_path / "out", epochs=2, **QUICK, **changes)
+    section = made.data.section
+    assert (section.window, section.stride, section.split_seed) == (16, 4, 5)
+    assert made.data.train.shape == (16, 2)
+
+
+def test_one_column_and_few_distinct_values(tmp_path, rng):
+    made = detection.fit(rng.normal(size=(200, 1)), tmp_path / "one", epochs=2, **QUICK)
+    assert "nearest training row" in made.measured
+    few = rng.integers(0, 3, (300, 2)).astype(float)
+    made = detection.fit(few, tmp_path / "few", epochs=2, **QUICK)
+    assert "nearest training row" not in made.measured  # every normal row has an equal one
+
+
 def test_windows_of_a_long_series(tmp_path, rng):
     t = np.arange(3000)
     x = np.sin(t / 5)[:, None] + 0.05 * rng.normal(size=(3000, 1))
@@ -209,13 +282,19 @@ def test_classes_that_nobody_calls_normal_are_listed(tmp_path):
 
 
 def test_a_bundle_without_a_threshold_is_refused(tmp_path):
-    import aezoo
-
     model = aezoo.build("vallina_ae", input_shape=(4,), hidden=(3,), seed=0)
     aezoo.export_bundle(model, tmp_path / "bundle")
     np.save(tmp_path / "rows.npy", np.zeros((3, 4), "float32"))
     with pytest.raises(ZooError, match="decides nothing"):
         detect(tmp_path / "bundle", tmp_path / "rows.npy", tmp_path / "out")
+
+
+def test_output_inside_the_input_is_refused(made, parts, tmp_path):
+    with pytest.raises(ZooError, match="inside the input"):
+        detect(made.folder, parts[0] / "spot", parts[0] / "spot" / "found")
+    (tmp_path / "file").touch()
+    with pytest.raises(ZooError, match="names a folder"):
+        detect(made.folder, parts[0] / "spot", tmp_path / "file")
 
 
 def test_places_of_a_picture_are_boxes():

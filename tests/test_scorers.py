@@ -166,3 +166,16 @@ def test_a_score_that_does_not_exist_or_does_not_fit_is_refused(model, rows):
         scorers.fit(plain, np.zeros((9, 5), "float32"), "elbo")
     with pytest.raises(ZooError, match="unet has no score"):
         scorers.fit(aezoo.build("unet", input_shape=(16, 16, 1), filters=(4, 8)), rows)
+
+
+@pytest.mark.parametrize("kind", ["mahalanobis", "normalized_residual", "hybrid"])
+def test_narrow_codes_and_small_residuals_are_exported(kind, tmp_path, rng):
+    """Where a score magnifies the last digits of float32, its tolerance is magnified alike."""
+    model = aezoo.build("vallina_ae", input_shape=(6,), hidden=(5,), latent_dim=3, seed=0)
+    shift = model.encoder.trainable_variables[-1]
+    shift.assign(shift + 1.5)
+    rows = (0.5 + 1e-3 * rng.random((200, 6))).astype("float32")  # codes vary by less than .001
+    model.scorer = scorers.fit(model, rows, kind)
+    aezoo.calibrate(model, rows[:100], alpha=0.1)
+    assert model.endpoint("score").spec.tensor("score").unit_scale > 1
+    aezoo.export_bundle(model, tmp_path / "bundle", rows[100:])

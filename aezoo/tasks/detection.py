@@ -252,10 +252,10 @@ def _measured(
     found = {f"{model.name}, {detector.score_}": _figures(scores, detector.threshold_, odd)}
     if len(test) < len(data.test):
         return found  # baselines hold all rows in memory
-    for name, score in (
-        (f"PCA, {baselines.components(train, size)} components", baselines.pca(train, size)),
-        ("nearest training row", baselines.nearest_row(train)),
-    ):
+    compared = {"nearest training row": baselines.nearest_row(train)}
+    if axes := baselines.components(train, size):  # one column has no axis to leave out
+        compared = {f"PCA, {axes} components": baselines.pca(train, size)} | compared
+    for name, score in compared.items():
         with contextlib.suppress(ZooError):  # it gives all normal rows one score
             threshold = conformal_threshold(score(setting), detector.alpha)
             found[name] = _figures(score(test), threshold, odd)

@@ -14,6 +14,7 @@ from aezoo.tasks.places import Place, find_places
 
 FIELDS = ("row", "name", "score", "anomalous", "where")
 BATCH = 256  # rows asked at once
+_TOP = 1e6  # of an anomaly map: what is beyond all bounds is marked and drawn as this
 Ask = Callable[[str, np.ndarray], dict[str, np.ndarray]]  # (endpoint, rows) -> answers
 
 
@@ -124,6 +125,7 @@ def _findings(ask: Ask, batches, modality: str, localizes: bool) -> Iterator[Fin
         maps = [None] * len(rows)
         if localizes and anomalous.any():
             answered = ask("localize", rows[anomalous])["anomaly_map"]
+            answered = np.minimum(np.nan_to_num(answered, nan=_TOP, posinf=_TOP), _TOP)
             for i, anomaly_map in zip(np.flatnonzero(anomalous), answered, strict=True):
                 maps[i] = anomaly_map
         for i, name in enumerate(names):
