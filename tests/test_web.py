@@ -21,9 +21,10 @@ from typer.testing import CliRunner
 import aezoo
 from aezoo.cli import app
 from aezoo.errors import ZooError
-from aezoo.export import files, web
+from aezoo.export import web
 from aezoo.export.bundle import export_bundle
 from aezoo.export.pictures import PictureFiles
+from aezoo.export.rows import read_table
 from aezoo.specs import TensorSpec
 
 FLAGS = [
@@ -360,7 +361,7 @@ def test_tables_become_the_rows_that_python_makes(opened, tmp_path):
     for text, (shape, dtype) in TABLES.items():
         tensor = TensorSpec("rows", shape, dtype)
         (tmp_path / "rows.csv").write_text(text, encoding="utf-8")
-        expected = files._table(tensor, tmp_path / "rows.csv")
+        expected, _ = read_table(tensor, tmp_path / "rows.csv")
         found = page.evaluate(
             """async ([text, spec]) => {
               const { rowsOfText, textOfRow } = await import("./numbers.js");
