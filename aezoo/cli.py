@@ -6,6 +6,16 @@ from typing import Annotated
 
 import typer
 
+from aezoo.commands import detect
+from aezoo.commands.shell import (
+    Settings,
+    Variant,
+    bold,
+    console,
+    escaped,
+    say,
+    start_tensorflow,
+)
 from aezoo.errors import ZooError
 from aezoo.version import __version__
 
@@ -16,65 +26,14 @@ app = typer.Typer(
     help="The autoencoder zoo: build by name, train on your data, export a proven bundle.",
 )
 
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a key: train.epochs=5. Repeatable.")
-]
-Variant = Annotated[str | None, typer.Option(help="fp16 or int8, where the bundle has it.")]
-
 
 def main() -> None:
     """Run the shell; a user's mistake ends in one message and exit code 1."""
     try:
         app()
     except ZooError as error:
-        _console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
+        console(stderr=True).print(f"[bold red]error:[/] {escaped(str(error))}", soft_wrap=True)
         sys.exit(1)
-
-
-def _console(stderr: bool = False):
-    """Return a console; made when needed, because `aezoo list` needs none and should be instant."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
-
-
-def _print(text) -> None:
-    _console().print(text, soft_wrap=True)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _bold(path: Path) -> str:
-    return f"[bold]{_escaped(str(path))}[/]"
-
-
-def _show_warnings() -> None:
-    """Print warnings as one line each, without the source line that raised them."""
-    import warnings
-
-    def show(message, category, filename, lineno, file=None, line=None):
-        _console(stderr=True).print(f"[yellow]warning:[/] {_escaped(str(message))}", soft_wrap=True)
-
-    warnings.showwarning = show
-
-
-def _start_tensorflow() -> None:
-    from aezoo import quiet
-
-    try:
-        quiet.import_tensorflow()
-    except ModuleNotFoundError as error:
-        if error.name != "tensorflow":
-            raise
-        raise ZooError(
-            "TensorFlow is not installed here; verify and predict work without it, this does not.",
-            do="Run `pip install aezoo`, which brings it.",
-        ) from None
-    _show_warnings()
 
 
 @app.callback(invoke_without_command=True)
@@ -150,13 +109,13 @@ def train(
         from aezoo.registry import find
 
         find(entry)  # a misspelt name is told before TensorFlow has loaded
-    _start_tensorflow()
+    start_tensorflow()
     import aezoo
 
     model = aezoo.load(start) if start else None
     run = aezoo.train(entry, data, out=out_dir, resume=resume, model=model, **overrides)
     _print_metrics(run.metrics)
-    _print(f"{_bold(run.directory)}  next: aezoo export {_escaped(str(run.directory))} DIR")
+    say(f"{bold(run.directory)}  next: aezoo export {escaped(str(run.directory))} DIR")
 
 
 def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
@@ -170,7 +129,7 @@ def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
         table.add_column(role, justify="right")
     for term in next(iter(metrics.values())):  # a row each: some models have ten
         table.add_row(term, *(f"{values[term]:.4g}" for values in metrics.values()))
-    _print(table)
+    say(table)
 
 
 @app.command()
@@ -205,20 +164,20 @@ def export(
             )
         from aezoo.export import write_layout
 
-        _print(f"{_bold(write_layout(run, layout, bundle))} for {layout}.")
+        say(f"{bold(write_layout(run, layout, bundle))} for {layout}.")
         return
-    _start_tensorflow()
+    start_tensorflow()
     import aezoo
 
     model = aezoo.load(run)
-    with _console(stderr=True).status("exporting and verifying"):
+    with console(stderr=True).status("exporting and verifying"):
         made = aezoo.export_bundle(
             model, bundle, None, overwrite, also or (), data, web=web_runtime or web
         )
     for name, further in (made.manifest.formats | made.manifest.variants).items():
         for endpoint, why in further.refused.items():
-            _print(f"[yellow]no {name} of {endpoint}:[/] {_escaped(why)}")
-    _print(f"{_bold(bundle)} verified. Next: aezoo predict {_escaped(str(bundle))} INPUT")
+            say(f"[yellow]no {name} of {endpoint}:[/] {escaped(why)}")
+    say(f"{bold(bundle)} verified. Next: aezoo predict {escaped(str(bundle))} INPUT")
 
 
 @app.command()
@@ -226,7 +185,7 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle.")]) -> None:
     """Check a bundle's files and replay its recorded answers; needs no TensorFlow."""
     from aezoo.export import verify_bundle
 
-    _print(_escaped(str(verify_bundle(bundle))))
+    say(escaped(str(verify_bundle(bundle))))
 
 
 @app.command()
@@ -240,7 +199,7 @@ def predict(
     """Answer a file with a bundle, by ONNX Runtime alone; needs no TensorFlow."""
     from aezoo.export import predict_file
 
-    _print(_escaped(str(predict_file(bundle, rows, endpoint, output, variant))))
+    say(escaped(str(predict_file(bundle, rows, endpoint, output, variant))))
 
 
 @app.command()
@@ -262,16 +221,16 @@ def score(
             raise ZooError("Spark cuts the rows itself.", received=shard, do="Leave out --shard.")
         from aezoo.export import score_with_spark
 
-        with _console(stderr=True).status("Spark answers"):
+        with console(stderr=True).status("Spark answers"):
             done = score_with_spark(bundle, rows, output, endpoint, batch_size, variant)
-        _print(_escaped(str(done)))
+        say(escaped(str(done)))
         return
     from rich.progress import MofNCompleteColumn, Progress
 
     from aezoo.export import score_file
 
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=_console(stderr=True)) as bar:
+    with Progress(*columns, console=console(stderr=True)) as bar:
         task = bar.add_task("rows", total=None)
         done = score_file(
             bundle,
@@ -283,7 +242,7 @@ def score(
             variant,
             lambda done, total: bar.update(task, completed=done, total=total),
         )
-    _print(_escaped(str(done)))
+    say(escaped(str(done)))
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -291,92 +250,6 @@ def _shard(text: str) -> tuple[int, int]:
     if not (i.isdecimal() and n.isdecimal()):
         raise ZooError("This is no shard.", received=text, do="Write i/n, such as --shard 2/8.")
     return int(i), int(n)
-
-
-detecting = typer.Typer(
-    no_args_is_help=True, help="Find what is odd: fit on normal data, run on new."
-)
-app.add_typer(detecting, name="detect")
-
-
-@detecting.command("fit")
-def detect_fit(
-    data: Annotated[str, typer.Argument(help="A folder of pictures, a table, an array, a name.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to make, new.")],
-    normal: Annotated[
-        list[str] | None,
-        typer.Option(help="A class that is normal; default: good, normal, ok. Repeatable."),
-    ] = None,
-    entry: Annotated[str | None, typer.Option(help="Default: one that fits the rows.")] = None,
-    score: Annotated[
-        str,
-        typer.Option(help="auto chooses; or residual, ssim, mahalanobis, neighbours, hybrid ..."),
-    ] = "auto",
-    alpha: Annotated[float, typer.Option(help="The false-alarm rate.")] = 0.05,
-    image_size: Annotated[
-        int | None, typer.Option(help="Pixels of a side, for folders; default 64.")
-    ] = None,
-    window: Annotated[int | None, typer.Option(help="Rows per window, for series.")] = None,
-    seed: Annotated[int, typer.Option(help="Of split, weights and order.")] = 0,
-    settings: Settings = None,
-) -> None:
-    """Train on normal data, calibrate, measure, export a verified bundle, write a report."""
-    from aezoo.config import parse_assignment
-
-    overrides = dict(parse_assignment(text) for text in settings or [])
-    if entry is not None:
-        from aezoo.registry import find
-
-        find(entry)  # a misspelt name is told before TensorFlow has loaded
-    _start_tensorflow()
-    from aezoo.tasks import detection
-    from aezoo.tasks.detection_report import next_commands
-
-    made = detection.fit(
-        data,
-        out,
-        normal=tuple(normal or ()),
-        entry=entry,
-        score=score,
-        alpha=alpha,
-        image_size=image_size,
-        window=window,
-        seed=seed,
-        **overrides,
-    )
-    _print_figures(made.measured, f"{len(made.screened.scores):,} test rows")
-    _print(f"{_bold(out / 'report.html')} shows the worst first. Next:")
-    for line in next_commands(out):
-        _print(f"  {_escaped(line)}")
-
-
-def _print_figures(measured: dict[str, dict[str, float]], head: str) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(head)
-    for name in next(iter(measured.values())):
-        table.add_column(name, justify="right")
-    for number, (method, values) in enumerate(measured.items()):
-        cells = (f"{value:.3f}" for value in values.values())
-        table.add_row(method, *cells, style="green" if number == 0 else None)
-    _print(table)
-
-
-@detecting.command("run")
-def detect_run(
-    folder: Annotated[Path, typer.Argument(help="What `detect fit` made, or a bundle.")],
-    rows: Annotated[
-        Path, typer.Argument(metavar="NEW_DATA", help="Pictures, .npy, .parquet or CSV.")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("detected"),
-    threshold: Annotated[float | None, typer.Option(help="Instead of the calibrated one.")] = None,
-    variant: Variant = None,
-) -> None:
-    """Find the odd rows of new data with a bundle, by ONNX Runtime alone; needs no TensorFlow."""
-    from aezoo.export import detect
-
-    _print(_escaped(str(detect(folder, rows, out, threshold, variant))))
 
 
 @app.command()
@@ -404,12 +277,12 @@ def bench(
     from aezoo.export import bench as benches
 
     batches = batch or benches.BATCHES
-    with _console(stderr=True).status("starting") as status:
+    with console(stderr=True).status("starting") as status:
         rows = benches.bench_bundle(bundle, endpoint, batches, seconds, status.update)
     output = output or Path(f"{bundle.resolve().name}-bench.csv")
     benches.write_rows(rows, output)
     _print_bench(rows)
-    _print(f"[dim]ms: median of a call; times: as fast as the first row.[/] {_bold(output)}")
+    say(f"[dim]ms: median of a call; times: as fast as the first row.[/] {bold(output)}")
 
 
 def _print_bench(rows) -> None:
@@ -436,9 +309,9 @@ def _print_bench(rows) -> None:
         one = timed[0]
         facts = (one.cold_start_s, one.load_ms, one.memory_mb, one.file_mb)
         start.add_row(name, *map(_short, facts))
-    _print(speed)
-    _print("")
-    _print(start)
+    say(speed)
+    say("")
+    say(start)
 
 
 def _short(number: float) -> str:
@@ -456,7 +329,7 @@ def reproduce(
     quick: Annotated[bool, typer.Option("--quick", help="Seconds, to see that it works.")] = False,
 ) -> None:
     """Train entries as the figures they are judged by ask, and put ours beside the published."""
-    _start_tensorflow()
+    start_tensorflow()
     from aezoo.registry import find, list_models
     from aezoo.reproduce import reproduce as run
 
@@ -471,10 +344,14 @@ def quickstart(
     ),
 ) -> None:
     """Train, measure, export and verify a small model on real pictures, in about a minute."""
-    _start_tensorflow()
+    start_tensorflow()
     from aezoo.quickstart import run_quickstart
 
-    run_quickstart(out_dir, _console())
+    run_quickstart(out_dir, console())
+
+
+for task in (detect,):
+    task.add_to(app)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ name = imports run one way
 type = layers
 layers =
     aezoo.cli
+    aezoo.commands
     aezoo.quickstart
     aezoo.checks
     aezoo.export

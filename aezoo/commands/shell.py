@@ -1,0 +1,77 @@
+"""What every command prints and starts with."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aezoo.errors import ZooError
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key: train.epochs=5. Repeatable.")
+]
+Variant = Annotated[str | None, typer.Option(help="fp16 or int8, where the bundle has it.")]
+
+
+def console(stderr: bool = False):
+    """Return a console; made when needed, because `aezoo list` needs none and should be instant."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def say(text) -> None:
+    """Print a line; the terminal breaks it, not we, so that paths can be copied."""
+    console().print(text, soft_wrap=True)
+
+
+def escaped(text: str) -> str:
+    """Return text whose brackets are no markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def bold(path: Path) -> str:
+    """Return a path as bold markup."""
+    return f"[bold]{escaped(str(path))}[/]"
+
+
+def show_warnings() -> None:
+    """Print warnings as one line each, without the source line that raised them."""
+    import warnings
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        console(stderr=True).print(f"[yellow]warning:[/] {escaped(str(message))}", soft_wrap=True)
+
+    warnings.showwarning = show
+
+
+def start_tensorflow() -> None:
+    """Import TensorFlow without its chatter, or say that it is missing."""
+    from aezoo import quiet
+
+    try:
+        quiet.import_tensorflow()
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise ZooError(
+            "TensorFlow is not installed here; verify and predict work without it, this does not.",
+            do="Run `pip install aezoo`, which brings it.",
+        ) from None
+    show_warnings()
+
+
+def print_figures(measured: dict[str, dict[str, float]], head: str) -> None:
+    """Print a row of figures per method; the first is ours."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(head)
+    for name in next(iter(measured.values())):
+        table.add_column(name, justify="right")
+    for number, (method, values) in enumerate(measured.items()):
+        cells = (f"{value:.3f}" for value in values.values())
+        table.add_row(method, *cells, style="green" if number == 0 else None)
+    say(table)
