@@ -8,6 +8,8 @@ import csv
 import sys
 from pathlib import Path
 
+import task_table
+
 from aezoo.config import Entry
 from aezoo.registry import find, list_models
 
@@ -47,6 +49,27 @@ def reference_and_ours(e: Entry) -> str:
     ours = best if r.of_seeds == "best" else rows["mean"]
     how = "1 seed" if len(seeds) == 1 else f"{r.of_seeds} of {len(seeds)} seeds"
     return f"{aim} / **{ours:.4g}** ({how}); untrained {rows['untrained']:.4g}"
+
+
+def tasks() -> str:
+    """Return the table of what the tasks reach, one row per figure."""
+    lines = ["| task | what | ours | beside it | command |", "| --- | --- | --- | --- | --- |"]
+    for task, rows in task_table.read(ROOT / "results" / "tasks").items():
+        for data, figure in dict.fromkeys((row["data"], row["figure"]) for row in rows):
+            of_figure = [r for r in rows if (r["data"], r["figure"]) == (data, figure)]
+            ours = "; ".join(_task_cell(r) for r in of_figure if r["ours"])
+            beside = ", ".join(_task_cell(r) for r in of_figure if not r["ours"])
+            name, command = task.replace("_", " "), f"`{rows[0]['command']}`"
+            lines.append(f"| {name} | {data}, {figure} | {ours} | {beside} | {command} |")
+    return "\n".join(lines)
+
+
+def _task_cell(row: dict[str, str]) -> str:
+    bold = "**" if row["ours"] else ""
+    least = f" (of {row['n']}, least {float(row['least']):.3g})" if int(row["n"]) > 1 else ""
+    goal = row["goal"].replace(">=", "≥").replace("<=", "≤")
+    asked = f", asked {goal}" if goal else ""
+    return f"{row['method']} {bold}{float(row['mean']):.4g}{bold}{least}{asked}"
 
 
 def read(name: str) -> list[dict]:
@@ -224,7 +247,7 @@ def _startup() -> list[str]:
 def main() -> None:
     """Rewrite the README between its markers, or compare."""
     text = README.read_text(encoding="utf-8")
-    for name, table in (("models", models()), ("figures", figures())):
+    for name, table in (("models", models()), ("tasks", tasks()), ("figures", figures())):
         begin = f"<!-- {name}: begin (python benchmarks/readme_table.py) -->\n"
         end = f"<!-- {name}: end -->"
         before, rest = text.split(begin)
