@@ -1,7 +1,7 @@
 """The table of one task: what was measured, by which method, on which data.
 
-Every `benchmarks/<task>.py` writes `results/tasks/<task>.csv` with it, so that the README's table of
-tasks is made from all of them alike.
+Every `benchmarks/<task>.py` writes `results/tasks/<task>.csv` with it, so that the README's table
+of tasks is made from all of them alike.
 """
 
 import csv
