@@ -8,6 +8,7 @@ at most a share `alpha` of such rows exceeds 1 anywhere.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 from keras import ops
@@ -67,16 +68,49 @@ def fit(model, train_rows, normal_rows, alpha: float = 0.05, sigma: float | None
         >>> int(odd["anomaly_map"][0].argmax())
         2
     """
+    sigma = _sigma(model) if sigma is None else sigma
+    usual = _usual(model, train_rows, sigma)
+    return _limited(usual, _peaks(model, normal_rows, usual, sigma), alpha, sigma)
+
+
+def fit_crosswise(model, train_rows, seen_by: Iterable[tuple], alpha: float = 0.05) -> Localizer:
+    """Fit a localizer where all normal rows train; the limit is set by models of some of them.
+
+    Args:
+        model: That was trained on all rows.
+        train_rows: All of them, in user units.
+        seen_by: `(model, its training rows, normal rows that it has not seen)`, one per fold.
+        alpha: The share of normal rows that may exceed 1 somewhere.
+
+    Raises:
+        ZooError: As `fit` does.
+    """
+    sigma = _sigma(model)
+    peaks = [_peaks(m, unseen, _usual(m, seen, sigma), sigma) for m, seen, unseen in seen_by]
+    return _limited(_usual(model, train_rows, sigma), np.concatenate(peaks), alpha, sigma)
+
+
+def _sigma(model) -> float:
     if not hasattr(model, "error_map"):
         raise ZooError(f"{model.name} has no error map.", do="Take an autoencoder.")
-    if sigma is None:
-        shape = model.score_endpoint().spec.tensor("error_map").shape
-        sigma = 0.0 if model.input_name == "features" else WIDTH * max(shape)
-    usual = smooth(_error_maps(model, train_rows).mean(axis=0, keepdims=True), sigma)[0]
-    usual = np.maximum(usual, max(_FLOOR * float(np.mean(usual)), 1e-30))
-    peaks = smooth(_error_maps(model, normal_rows) / usual, sigma)
-    limit = conformal_threshold(np.max(peaks, axis=tuple(range(1, peaks.ndim))), alpha)
-    weights = np.asarray(1.0 / (usual * limit), "float32")
+    shape = model.score_endpoint().spec.tensor("error_map").shape
+    return 0.0 if model.input_name == "features" else WIDTH * max(shape)
+
+
+def _usual(model, rows, sigma: float) -> np.ndarray:
+    """Return the mean error of each place, smoothed, of the shape of the map."""
+    usual = smooth(_error_maps(model, rows).mean(axis=0, keepdims=True), sigma)[0]
+    return np.maximum(usual, max(_FLOOR * float(np.mean(usual)), 1e-30))
+
+
+def _peaks(model, rows, usual: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the largest value of each row's map before it has a limit, (N,)."""
+    maps = smooth(_error_maps(model, rows) / usual, sigma)
+    return np.max(maps, axis=tuple(range(1, maps.ndim)))
+
+
+def _limited(usual: np.ndarray, peaks: np.ndarray, alpha: float, sigma: float) -> Localizer:
+    weights = np.asarray(1.0 / (usual * conformal_threshold(peaks, alpha)), "float32")
     return Localizer(float(sigma), {"weights": weights[None]})
 
 

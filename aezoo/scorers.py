@@ -7,7 +7,8 @@
     ssim                  1 - structural similarity of picture and reconstruction
     elbo                  -log p(x | z) + KL(q(z | x) || p(z)) in nats, z the mean of the posterior
     mahalanobis           distance of the code from the mean of the codes, by their covariance
-    neighbours            mean distance of the code from the nearest codes of training rows
+    neighbours            mean distance of the code from the nearest codes of training rows, over
+                          the usual one between those
     hybrid                log(1 + r) + log(1 + d^2) of residual and distance over their usual sizes
 
 What is fitted are constants: saved with the model, exported with it, and no weights. No score is
@@ -238,7 +239,11 @@ def _mahalanobis_unit_scale(constants) -> float:
 def _fit_neighbours(model, seen: Seen) -> dict:
     codes = seen.codes
     chosen = np.linspace(0, len(codes) - 1, min(len(codes), BANK), dtype=int)
-    return {"bank": codes[chosen].astype("float32")}
+    bank = codes[chosen].astype("float32")
+    others = bank[:: max(1, len(bank) // 1000)]
+    gaps = np.sqrt(np.square(others[:, None] - bank).sum(axis=-1))
+    near = np.sort(gaps, axis=1)[:, 1 : NEAREST + 1].mean(axis=1)  # without itself
+    return {"bank": bank, "gap": np.asarray(np.median(near), "float32") + np.float32(1e-12)}
 
 
 def _neighbours(model, x, outputs, constants):
@@ -247,26 +252,26 @@ def _neighbours(model, x, outputs, constants):
     nearness = 2.0 * ops.matmul(codes, bank.T) - np.square(bank).sum(axis=1)  # (B, M)
     nearest = ops.top_k(nearness, min(NEAREST, len(bank)))[1]  # (B, k)
     offsets = codes[:, None] - ops.take(bank, nearest, axis=0)  # (B, k, D)
-    return ops.mean(ops.sqrt(ops.sum(ops.square(offsets), axis=-1)), axis=-1)
+    distance = ops.mean(ops.sqrt(ops.sum(ops.square(offsets), axis=-1)), axis=-1)
+    return distance / constants["gap"]
+
+
+def _neighbours_unit_scale(constants) -> float:
+    return max(1.0, 1.0 / float(constants["gap"]))
 
 
 # ---- of both ----
 
 
 def _fit_hybrid(model, seen: Seen) -> dict:
-    """Keep beside the bank what half of the rows' residuals and distances are below."""
-    residuals, constants = seen.scores["score"], _fit_neighbours(model, seen)
-    others = constants["bank"][:: max(1, len(constants["bank"]) // 1000)]
-    gaps = np.sqrt(np.square(others[:, None] - constants["bank"]).sum(axis=-1))
-    near = np.sort(gaps, axis=1)[:, 1 : NEAREST + 1].mean(axis=1)  # without itself
-    return constants | {
-        "usual": np.array([np.median(residuals), np.median(near)], "float32") + np.float32(1e-12)
-    }
+    """Keep beside the bank what half of the rows' residuals are below."""
+    usual = np.asarray(np.median(seen.scores["score"]), "float32") + np.float32(1e-12)
+    return _fit_neighbours(model, seen) | {"usual": usual}
 
 
 def _hybrid(model, x, outputs, constants):
-    residual = ops.reshape(outputs["score"], (-1,)) / constants["usual"][0]
-    distance = _neighbours(model, x, outputs, constants) / constants["usual"][1]
+    residual = ops.reshape(outputs["score"], (-1,)) / constants["usual"]
+    distance = _neighbours(model, x, outputs, constants)
     return ops.log1p(residual) + ops.log1p(ops.square(distance))
 
 
@@ -302,15 +307,16 @@ _KINDS = {
         unit_scale=_mahalanobis_unit_scale,
     ),
     "neighbours": _Kind(
-        f"Mean distance of the code from its {NEAREST} nearest.",
+        f"Mean distance of the code from its {NEAREST} nearest, over the usual one.",
         _neighbours,
         _fit_neighbours,
+        unit_scale=_neighbours_unit_scale,
     ),
     "hybrid": _Kind(
         "Residual and distance from the nearest codes, together.",
         _hybrid,
         _fit_hybrid,
-        unit_scale=lambda constants: max(1.0, 1.0 / float(constants["usual"][1])),
+        unit_scale=_neighbours_unit_scale,
     ),
 }
 KINDS = tuple(_KINDS)

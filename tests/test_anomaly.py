@@ -83,6 +83,31 @@ def test_the_false_alarm_rate_is_the_one_asked_for():
     assert abs(np.mean(rates) - alpha) < 3 * sigma
 
 
+def test_in_folds_every_row_trains_and_is_scored_by_a_model_that_has_not_seen_it(monkeypatch):
+    rows, seen = table(90), []
+    trained = AnomalyDetector._trained
+
+    def watched(self, entry, settings, data, out=None):
+        seen.append(data.train.array())
+        return trained(self, entry, settings, data, out)
+
+    monkeypatch.setattr(AnomalyDetector, "_trained", watched)
+    detector = AnomalyDetector(score="residual", alpha=0.2, folds=3, settings={"epochs": 8})
+    detector.fit(rows)
+    whole, *parts = seen
+    assert len(whole) == len(detector.calibration_scores_) == 81  # 9 chose the epoch
+    left_out = [{tuple(row) for row in whole} - {tuple(row) for row in part} for part in parts]
+    assert [len(part) for part in left_out] == [27, 27, 27]
+    assert len(set.union(*left_out)) == 81
+    rank = int(np.ceil(82 * 0.8))
+    assert detector.threshold_ == detector.calibration_scores_[rank - 1]
+    # A row that a model has seen scores lower, so the threshold of seen rows would be too low.
+    seen_scores = detector.decision_function(whole)
+    assert detector.calibration_scores_.mean() > 1.05 * seen_scores.mean()
+    peaks = detector.model_.endpoint("localize")(features=whole)["anomaly_map"].max(axis=1)
+    assert 0.1 < (peaks < 1).mean() <= 1  # a limit was found without rows set apart
+
+
 def test_probabilities_agree_with_the_decisions(detector):
     rows = np.concatenate([table(200, seed=3), broken(200)])
     p, scores = detector.predict_proba(rows), detector.decision_function(rows)
@@ -93,11 +118,11 @@ def test_probabilities_agree_with_the_decisions(detector):
 
 
 def test_scores_are_identical_from_run_to_run():
-    one, two = (AnomalyDetector(settings=FEW).fit(table(200)) for _ in range(2))
+    one, two = (AnomalyDetector(folds=2, settings=FEW).fit(table(200)) for _ in range(2))
     rows = broken(50)
     np.testing.assert_array_equal(one.decision_function(rows), two.decision_function(rows))
     assert (one.score_, one.threshold_) == (two.score_, two.threshold_)
-    other = AnomalyDetector(settings=FEW, random_state=1).fit(table(200))
+    other = AnomalyDetector(folds=0, settings=FEW, random_state=1).fit(table(200))
     assert (other.decision_function(rows) != one.decision_function(rows)).any()
 
 
@@ -111,9 +136,9 @@ def test_attributes_are_those_of_pyod(detector):
 
 def test_labelled_anomalies_train_nothing_and_set_the_best_threshold():
     rows, y = np.concatenate([table(400), broken(100)]), np.repeat([0, 1], [400, 100])
-    settings = {"epochs": 20, "latent_dim": 3}
-    best = AnomalyDetector(score="residual", threshold="best_f1", settings=settings).fit(rows, y)
-    plain = AnomalyDetector(score="residual", settings=settings).fit(table(400))
+    few = {"score": "residual", "folds": 0, "settings": {"epochs": 20, "latent_dim": 3}}
+    best = AnomalyDetector(threshold="best_f1", **few).fit(rows, y)
+    plain = AnomalyDetector(**few).fit(table(400))
     new = broken(50, seed=5)
     np.testing.assert_array_equal(best.decision_function(new), plain.decision_function(new))
     held, odd = best.calibration_scores_, best.decision_scores_[400:]
@@ -131,7 +156,7 @@ def test_the_quantile_is_that_of_the_calibration_scores():
 
 
 def test_it_clones_pickles_and_works_in_a_pipeline_and_a_grid_search():
-    detector = AnomalyDetector(score="residual", alpha=0.2, settings=FEW)
+    detector = AnomalyDetector(score="residual", alpha=0.2, folds=0, settings=FEW)
     assert clone(detector).get_params() == detector.get_params()
     rows, y = np.concatenate([table(200), broken(60)]), np.repeat([0, 1], [200, 60])
     pipeline = make_pipeline(StandardScaler(), detector).fit(rows, y)
@@ -159,12 +184,16 @@ def test_the_bundle_decides_as_the_detector_does(detector, tmp_path):
     assert not bundle.predict("detect", features=rows, threshold=strict)["anomalous"].any()
 
 
-@pytest.mark.parametrize("shape, entry", [((40, 3), "seq2seq_ae"), ((16, 16, 3), "conv_ae")])
+@pytest.mark.parametrize(
+    "shape, entry",
+    [((40, 3), "simple_ae"), ((350, 3), "seq2seq_ae"), ((16, 16, 3), "conv_ae")],
+)
 def test_series_and_pictures_get_an_entry_of_their_kind(shape, entry):
     rows = np.random.default_rng(0).random((60, *shape), "float32")
     settings = {"epochs": 1, "latent_dim": 3}
     with warnings.catch_warnings(action="ignore", category=aezoo.ZooWarning):
-        detector = AnomalyDetector(score="residual", alpha=0.2, settings=settings).fit(rows)
+        detector = AnomalyDetector(score="residual", alpha=0.2, folds=0, settings=settings)
+        detector.fit(rows)
     assert detector.model_.entry.name == entry
     assert detector.decision_function(5 * rows[:4]).min() > detector.decision_scores_.max()
 
@@ -181,9 +210,11 @@ def test_series_and_pictures_get_an_entry_of_their_kind(shape, entry):
         (
             {"alpha": 0.001, "score": "residual"},
             None,
-            "too few calibration rows .*\\n.*999 are needed",
+            "too few train rows .*\\n.*999 are needed",
         ),
-        ({"calibration": 0.0}, None, "too few calibration rows"),
+        ({"calibration": 0.0, "folds": 0}, None, "too few calibration rows"),
+        ({"folds": 1}, None, "0, or from 2 to the number of rows"),
+        ({"folds": 61}, None, "0, or from 2 to the number of rows"),
         ({"validation": 0.0, "alpha": 0.1}, None, "too few validation rows to choose"),
         ({"alpha": 1.5}, None, "between 0 and 1"),
         ({"entry": "conv_aee", "alpha": 0.1}, None, "Did you mean 'conv_ae'"),

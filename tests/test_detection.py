@@ -237,19 +237,66 @@ def test_one_column_and_few_distinct_values(tmp_path, rng):
     assert "nearest training row" not in made.measured  # every normal row has an equal one
 
 
-def test_windows_of_a_long_series(tmp_path, rng):
-    t = np.arange(3000)
-    x = np.sin(t / 5)[:, None] + 0.05 * rng.normal(size=(3000, 1))
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory):
+    """A detector of one long series, windows of 32, and a table as it was fitted to."""
+    rng, t = np.random.default_rng(0), np.arange(3000)
+    x = np.sin(t / 5) + 0.05 * rng.normal(size=3000)
     x[2700:2712] += 3.0
-    label = np.zeros(3000, int)
-    label[2700:2712] = 1
-    few = {"score": "residual", "alpha": 0.2, "epochs": 6, "verbose": False}
-    made = detection.fit((x, label), tmp_path / "out", window=32, **few)
+    stamps = pd.date_range("2026-01-01", periods=3000, freq="10s").astype(str)
+    label = (abs(t - 2705.5) < 6).astype(int)
+    frame = pd.DataFrame({"time": stamps, "flow": x, "label": label})
+    few = {"score": "residual", "alpha": 0.05, "epochs": 6, "verbose": False}
+    made = detection.fit(frame, tmp_path_factory.mktemp("stream") / "out", window=32, **few)
+    return made, frame
+
+
+def test_windows_of_a_long_series(stream):
+    made, frame = stream
     assert made.data.section.stride == 8 and made.data.train.shape == (32, 1)
+    assert made.data.columns == ["flow"]  # the time is no feature
     assert next(iter(made.measured.values()))["AUROC"] > 0.95
     worst = made.screened.worst[0]
     first = made.data.test.index[worst.row] + worst.places[0].start[0]
     assert 2690 <= first <= 2715
+    assert worst.name == frame["time"][made.data.test.index[worst.row]]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npy"])
+def test_new_time_steps_are_cut_into_windows_and_events_say_when(stream, kind, tmp_path):
+    made, frame = stream
+    path = tmp_path / f"new.{kind}"
+    if kind == "npy":
+        np.save(path, frame[["flow"]].to_numpy("float32"))
+    else:
+        frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    found = detect(made.folder, path, tmp_path / "found")
+    assert found.rows == 1 + math.ceil((3000 - 32) / 8)
+    worst = max(found.events, key=lambda event: event.peak)
+    assert abs(worst.start - 2700) <= 16 and abs(worst.stop - 2712) <= 16  # two strides
+    assert worst.windows >= 3
+    assert len(found.events) <= 12 and found.worst[0].row in range(330, 340)
+    table = lines(tmp_path / "found" / "events.csv")
+    assert len(table) == len(found.events)
+    line = max(table, key=lambda line: float(line["peak"]))
+    assert int(line["first_step"]) == worst.start and int(line["last_step"]) == worst.stop - 1
+    expected = str(worst.start) if kind == "npy" else frame["time"][worst.start]
+    assert line["start"] == expected
+    page = (tmp_path / "found" / "report.html").read_text()
+    assert expected in page and f"in 3,000 time steps: {found.anomalous}" in page
+
+
+def test_every_time_step_of_a_series_is_in_a_window(stream, tmp_path):
+    made, frame = stream
+    path = tmp_path / "short.csv"
+    frame.head(45).to_csv(path, index=False)
+    found = detect(made.folder, path, tmp_path / "found", stride=10)
+    names = [line["name"] for line in lines(tmp_path / "found" / "scores.csv")]
+    assert names == [frame["time"][first] for first in (0, 10, 13)]  # the last flush with the end
+    assert found.rows == 3
+    frame.head(31).to_csv(path, index=False)
+    with pytest.raises(ZooError, match="shorter than a window"):
+        detect(made.folder, path, tmp_path / "found")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,10 @@ def detect_fit(
         typer.Option(help="auto chooses; or residual, ssim, mahalanobis, neighbours, hybrid ..."),
     ] = "auto",
     alpha: Annotated[float, typer.Option(help="The false-alarm rate.")] = 0.05,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Models that set the threshold; 0: rows set apart. Default: by size."),
+    ] = None,
     image_size: Annotated[
         int | None, typer.Option(help="Pixels of a side, for folders; default 64.")
     ] = None,
@@ -63,6 +67,7 @@ def detect_fit(
         entry=entry,
         score=score,
         alpha=alpha,
+        folds=folds,
         image_size=image_size,
         window=window,
         seed=seed,
@@ -83,8 +88,11 @@ def detect_run(
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("detected"),
     threshold: Annotated[float | None, typer.Option(help="Instead of the calibrated one.")] = None,
     variant: Variant = None,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Between windows of a long series; a quarter of one.")
+    ] = None,
 ) -> None:
     """Find the odd rows of new data with a bundle, by ONNX Runtime alone; needs no TensorFlow."""
     from aezoo.export import detect
 
-    say(escaped(str(detect(folder, rows, out, threshold, variant))))
+    say(escaped(str(detect(folder, rows, out, threshold, variant, stride))))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 LABEL_COLUMNS = ("label", "target", "class", "y")
+STAMP_COLUMNS = ("time", "timestamp", "datetime", "date")
 _SHOWN = 5
 
 
@@ -31,7 +32,9 @@ def from_table_file(path: Path) -> Source:
 def from_frame(frame: "pd.DataFrame", origin: str = "<table>") -> Source:
     """Return the numeric columns of a table as features, float32 `(N, columns)`.
 
-    A column called `label`, `target`, `class` or `y` that holds classes is taken for labels.
+    A column called `label`, `target`, `class` or `y` that holds classes is taken for labels; one
+    called `time`, `timestamp`, `datetime` or `date` says what the rows are called, unless its
+    numbers go up and down, as those of a feature do.
 
     Raises:
         ZooError: For columns that hold text, gaps, infinities or one value only.
@@ -56,12 +59,20 @@ def from_frame(frame: "pd.DataFrame", origin: str = "<table>") -> Source:
             received=origin,
             do="Give a table with a numeric column per feature and a row per example.",
         )
+    row_names = None
+    stamps = [c for c in frame if is_stamp_column(str(c)) and _goes_on(frame[c])]
+    if stamps and frame.shape[1] > 1:
+        row_names = frame[stamps[0]].astype(str).tolist()
+        frame = frame.drop(columns=stamps[0])
+        notes.append(f"Column {stamps[0]!r} says when; it is no feature.")
     _refuse_unfit_columns(frame)
     with np.errstate(over="ignore"):
         x = np.ascontiguousarray(frame.to_numpy(dtype="float64").astype("float32"))
     columns = [str(name) for name in frame.columns]
     parts = {"train": Part(x, labels)}
-    return Source(origin, origin, parts, "features", names, notes, columns=columns)
+    return Source(
+        origin, origin, parts, "features", names, notes, columns=columns, row_names=row_names
+    )
 
 
 def _read_parquet(path: Path) -> "pd.DataFrame":
@@ -111,6 +122,23 @@ def feature_columns(names: list[str], widths: tuple[int, ...]) -> list[int]:
     features = [i for i, name in enumerate(names) if name.strip().lower() not in LABEL_COLUMNS]
     fitting = len(names) not in widths and len(features) in widths
     return features if fitting else list(range(len(names)))
+
+
+def is_stamp_column(name: str) -> bool:
+    """Whether a column is called as one that says when.
+
+    Example:
+        >>> is_stamp_column("Time "), is_stamp_column("times_opened")
+        (True, False)
+    """
+    return name.strip().lower() in STAMP_COLUMNS
+
+
+def _goes_on(column: "pd.Series") -> bool:
+    """Whether a column of times is of text or dates, or of numbers that never go back."""
+    from pandas.api import types
+
+    return not types.is_numeric_dtype(column) or bool(column.is_monotonic_increasing)
 
 
 def is_number(text: str) -> bool:

@@ -74,6 +74,7 @@ def windowed(source: Source, section: DataSection) -> Source:
         notes,
         complete=True,
         columns=source.columns,
+        row_names=source.row_names,
     )
 
 

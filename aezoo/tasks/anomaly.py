@@ -10,6 +10,7 @@ scikit-learn's, so that it works in a `Pipeline` and in `GridSearchCV`.
 """
 
 import contextlib
+import dataclasses
 import math
 import tempfile
 from pathlib import Path
@@ -27,7 +28,10 @@ from aezoo.tasks.choosing import choose
 from aezoo.training import train
 
 THRESHOLDS = ("conformal", "quantile", "best_f1")
+_FOLDS, _FEW_ALARMS = 5, 5  # set apart, rows would hold no more than so many of a share alpha
 _STEPS, _EPOCHS = 1500, 200  # of the optimiser, at least, and the epochs for it, at most
+_SHORT_SERIES = 1024  # numbers in a row, up to which one layer sees a series as a whole
+_SERIES_HIDDEN = 64
 _SMALL_PICTURE = 12  # pixels a side, up to which one layer sees a picture as a whole
 
 
@@ -46,6 +50,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             given labels, the one of the highest F1 of anomalous rows.
         alpha: The false-alarm rate, between 0 and 1.
         calibration: Share of the normal rows that are kept from training to set the threshold.
+        folds: 0 sets those rows apart. A number from 2 trains on all rows, and so many models more
+            on all but a part each: the scores of the parts that they have not seen set the
+            threshold together (cross-conformal; Vovk 2015). None takes 5 for tables and series
+            where the rows set apart would be so few that the false-alarm rate they give is a
+            matter of luck: fewer than 100 for an `alpha` of .05.
         validation: Share of them that is kept to choose the epoch and the score.
         modality: `image`, `features` or `series`; None takes what the array looks like: two axes
             are a table, three of real numbers series.
@@ -63,7 +72,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         calibration_scores_: Sorted, of the rows that set the threshold.
 
     Example:
-        >>> rows = np.random.default_rng(0).normal(size=(200, 4))
+        >>> rows = np.random.default_rng(0).normal(size=(500, 4))
         >>> rows[:, 3] = rows[:, 0] + rows[:, 1]  # what is normal
         >>> detector = AnomalyDetector(settings={"epochs": 3}).fit(rows)
         >>> detector.predict([[0.5, 0.5, 0.0, -9.0]]).tolist()
@@ -77,6 +86,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         threshold: str = "conformal",
         alpha: float = 0.05,
         calibration: float = 0.2,
+        folds: int | None = None,
         validation: float = 0.1,
         modality: str | None = None,
         settings: dict | None = None,
@@ -88,6 +98,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.threshold = threshold
         self.alpha = alpha
         self.calibration = calibration
+        self.folds = folds
         self.validation = validation
         self.modality = modality
         self.settings = settings
@@ -113,14 +124,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         self._require_names()
         rows, odd = self._checked(X, y)
-        data = load(
-            rows[~odd],
-            modality=self.modality,
-            calibration=self.calibration,
-            validation=self.validation,
-            test=0.0,
-            split_seed=self.random_state,
-        )
+        shares = {"calibration": self.calibration, "validation": self.validation, "test": 0.0}
+        shares["split_seed"] = self.random_state
+        data = load(rows[~odd], modality=self.modality, **shares)
+        if self.folds_for(int((~odd).sum()), data.modality):
+            data = load(rows[~odd], modality=self.modality, **shares | {"calibration": 0.0})
         self.fit_data(data, odd_rows=rows[odd])
         self.decision_scores_ = self.decision_function(rows)
         self.labels_ = self._decided(self.decision_scores_)
@@ -142,8 +150,40 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self._require_names()
         self._require_rows(data)
         entry, settings = self._recipe(data)
+        self.model_ = self._trained(entry, settings, data, out)
+        self._choose(data)
+        if data.calibration is None:
+            unseen = list(self._crosswise(entry, settings, data))
+            scores = np.concatenate([self._scores(rows.array(), m) for m, _, rows in unseen])
+            self._set_threshold(scores, data.train, odd_rows)
+        else:
+            unseen = None
+            self._set_threshold(self._scores(data.calibration.array()), data.calibration, odd_rows)
+        if len(self.calibration_scores_) >= rows_for(self.alpha):
+            with contextlib.suppress(ZooError):  # all rows are rebuilt alike: no place is odd
+                self.model_.localizer = self._localizer(data, unseen)
+        if out is not None:
+            storage.save(self.model_, Path(out) / "model.keras")  # with scorer and threshold
+        self.n_features_in_ = int(np.prod(data.train.shape))
+        return self
+
+    def folds_for(self, count: int, modality: str) -> int:
+        """Return how many folds so many normal rows have, 0 where rows are set apart."""
+        if self.folds is not None:
+            if self.folds == 1 or not 0 <= self.folds <= max(count, 2):
+                raise ZooError(
+                    "The folds are 0, or from 2 to the number of rows.", received=self.folds
+                )
+            return self.folds
+        rows_for(self.alpha)  # refuses what is no rate
+        if not self.calibration:
+            return _FOLDS
+        few = 2 * _FOLDS <= count < _FEW_ALARMS / self.alpha / self.calibration
+        return _FOLDS if few and modality != "image" else 0
+
+    def _trained(self, entry: str, settings: dict, data: DataSet, out=None):
         with tempfile.TemporaryDirectory(prefix="aezoo-") as folder:
-            self.model_ = train(
+            return train(
                 entry,
                 data,
                 out=Path(folder) / "run" if out is None else out,
@@ -151,16 +191,21 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 verbose=self.verbose,
                 **{"seed": self.random_state} | settings,
             ).model
-        self._choose(data)
-        self._set_threshold(data.calibration, odd_rows)
-        if len(data.calibration) >= rows_for(self.alpha):
-            with contextlib.suppress(ZooError):  # all rows are rebuilt alike: no place is odd
-                fitted = localizer.fit(self.model_, data.train, data.calibration, self.alpha)
-                self.model_.localizer = fitted
-        if out is not None:
-            storage.save(self.model_, Path(out) / "model.keras")  # with scorer and threshold
-        self.n_features_in_ = int(np.prod(data.train.shape))
-        return self
+
+    def _crosswise(self, entry: str, settings: dict, data: DataSet):
+        """Yield for each fold `(model, its training rows, the rows that it has not seen)`."""
+        count = len(data.train)
+        order = np.random.default_rng(self.random_state).permutation(count)
+        for unseen in np.array_split(order, self.folds or _FOLDS):
+            seen = data.train.take(np.setdiff1d(order, unseen))
+            model = self._trained(entry, settings, dataclasses.replace(data, train=seen))
+            model.scorer = scorers.fit(model, seen, self.score_)
+            yield model, seen, data.train.take(np.sort(unseen))
+
+    def _localizer(self, data: DataSet, unseen: list | None) -> localizer.Localizer:
+        if unseen is None:
+            return localizer.fit(self.model_, data.train, data.calibration, self.alpha)
+        return localizer.fit_crosswise(self.model_, data.train, unseen, self.alpha)
 
     def _require_names(self) -> None:
         for name, value, known in (
@@ -177,9 +222,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _require_rows(self, data: DataSet) -> None:
         """Refuse before the training what would fail behind it."""
-        needed = {"calibration": (1, "to set the threshold")}
+        setting = "train" if data.calibration is None and self.folds != 0 else "calibration"
+        needed = {setting: (1, "to set the threshold")}
         if self.threshold == "conformal":
-            needed["calibration"] = (rows_for(self.alpha), f"for {self.alpha:.3g} of false alarms")
+            needed[setting] = (rows_for(self.alpha), f"for {self.alpha:.3g} of false alarms")
         if self.score == "auto":
             needed["validation"] = (2, "to choose the score")
         for role, (count, purpose) in needed.items():
@@ -188,7 +234,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 raise ZooError(
                     f"There are too few {role} rows {purpose}.",
                     received="none" if rows is None else f"{len(rows)}, and {count} are needed",
-                    do=f"Give more rows, a larger share ({role}=0.3), or a larger alpha.",
+                    do="Give more rows, or a larger alpha."
+                    if role == "train"
+                    else f"Give more rows, a larger share ({role}=0.3), or a larger alpha.",
                 )
 
     def _checked(self, X, y) -> tuple[np.ndarray, np.ndarray]:
@@ -223,10 +271,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             batch = 128 if len(data.train) > 10 * 128 else 32
             recipe = {"latent_dim": 32, "filters": (32, 64), "batch_size": batch}
             return "conv_ae", recipe | {"epochs": _epochs(data.train, batch, least=30)} | given
-        if modality == "series":
+        if modality == "series" and int(np.prod(shape)) > _SHORT_SERIES:
             return "seq2seq_ae", given
-        if modality == "features":
-            return "simple_ae", self._recipe_of_table(data) | given
+        if modality in ("features", "series"):
+            return "simple_ae", self._recipe_of_columns(data) | given
         if modality == "image":
             return "simple_ae", {"batch_size": 64, "epochs": 60} | given
         raise ZooError(
@@ -235,12 +283,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             do="Name an entry: AnomalyDetector(entry=...).",
         )
 
-    def _recipe_of_table(self, data) -> dict:
-        """Standardised columns, linear at both ends; the code is as wide as the columns need."""
-        columns = data.train.shape[0]
+    def _recipe_of_columns(self, data) -> dict:
+        """Linear at both ends, for rows in units of standard deviations; a code of their width.
+
+        A short series of one length is a row of columns, too: each step has its place.
+        """
+        series = data.modality == "series"
         return {
-            "hidden": (max(16, 2 * columns),),
-            "latent_dim": _main_axes(data.train),
+            "hidden": (_SERIES_HIDDEN if series else max(16, 2 * data.train.shape[0]),),
+            "latent_dim": _main_axes(data.train, 0.9 if series else 0.95),  # the rest is noise
             "latent_activation": "linear",
             "output_activation": "linear",
             "batch_size": 32 if len(data.train) < 2000 else 128,
@@ -259,8 +310,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         else:
             self.model_.scorer = scorers.fit(self.model_, data.train, self.score_)
 
-    def _set_threshold(self, setting, odd_rows: np.ndarray | None) -> None:
-        values = np.sort(self._scores(setting.array()))
+    def _set_threshold(self, scores: np.ndarray, setting, odd_rows: np.ndarray | None) -> None:
+        values = np.sort(scores)
         self.calibration_scores_ = values
         match self.threshold:
             case "conformal":
@@ -314,8 +365,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         aezoo.export_bundle(self.model_, path, **options)
         return Path(path)
 
-    def _scores(self, rows: np.ndarray) -> np.ndarray:
-        model = self.model_
+    def _scores(self, rows: np.ndarray, model=None) -> np.ndarray:
+        model = self.model_ if model is None else model
         taken = as_modality(rows, model.input_name)
         return model.endpoint("score")(**{model.input_name: taken})["score"][:, 0]
 
@@ -329,11 +380,15 @@ def _epochs(rows, batch: int, least: int) -> int:
     return min(max(least, math.ceil(_STEPS / steps)), _EPOCHS)
 
 
-def _main_axes(rows) -> int:
-    """Return on how many main axes the standardised columns have 95 % of their variance."""
+def _main_axes(rows, share: float) -> int:
+    """Return on how many main axes the columns have a share of their variance.
+
+    Columns of a table count alike, whatever their units; the steps of a series have one.
+    """
     some = rows.take(np.linspace(0, len(rows) - 1, min(len(rows), 20_000), dtype=int)).array()
-    spread = some.std(axis=0)
-    covariance = np.atleast_2d(np.cov(((some - some.mean(axis=0)) / (spread + 1e-12)).T))
+    flat = some.reshape(len(some), -1).astype("float64")
+    spread = flat.std(axis=0) if some.ndim == 2 else 1.0
+    covariance = np.atleast_2d(np.cov(((flat - flat.mean(axis=0)) / (spread + 1e-12)).T))
     variances = np.linalg.eigvalsh(covariance)[::-1]
-    needed = 1 + int(np.searchsorted(np.cumsum(variances) / variances.sum(), 0.95))
-    return max(1, min(needed, some.shape[1] - 1))
+    needed = 1 + int(np.searchsorted(np.cumsum(variances) / variances.sum(), share))
+    return max(1, min(needed, flat.shape[1] - 1))

@@ -41,6 +41,19 @@ def nearest_row(train: np.ndarray):
     return score
 
 
+def crosswise(fit, train: np.ndarray, folds: int = 5) -> np.ndarray:
+    """Return the score of every training row by a baseline fitted without the row's fold, (N,).
+
+    Args:
+        fit: `pca` or `nearest_row`: rows to a function of rows.
+        train: Normal rows (N, ...).
+        folds: How many.
+    """
+    order = np.random.default_rng(0).permutation(len(train))
+    parts = np.array_split(order, folds)
+    return np.concatenate([fit(train[np.setdiff1d(order, part)])(train[part]) for part in parts])
+
+
 def _flat(rows: np.ndarray, every: bool = False) -> np.ndarray:
     count = len(rows) if every else min(len(rows), _ROWS)
     chosen = np.linspace(0, len(rows) - 1, count, dtype=int)

@@ -10,6 +10,7 @@ OUT/run/             the training run
 
 import contextlib
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def fit(
     entry: str | None = None,
     score: str = "auto",
     alpha: float = 0.05,
+    folds: int | None = None,
     image_size: int | None = None,
     window: int | None = None,
     seed: int = 0,
@@ -81,6 +83,7 @@ def fit(
         entry: A zoo entry; None takes one that fits the rows.
         score: A kind of `aezoo.scorers`; `auto` chooses.
         alpha: The false-alarm rate, between 0 and 1.
+        folds: As `AnomalyDetector` takes them; windows of one series have none, for they overlap.
         image_size: Pixels a side, for folders of pictures.
         window: Rows per window, for a table of one long series.
         seed: Of the split, the weights, the order.
@@ -103,9 +106,15 @@ def fit(
     named = {"image_size": image_size, "window": window}
     ours = {"split_seed": seed} | ours | {k: v for k, v in named.items() if v is not None}
     detector = AnomalyDetector(
-        entry, score, alpha=alpha, settings=settings, random_state=seed, verbose=verbose
+        entry,
+        score,
+        alpha=alpha,
+        folds=folds,
+        settings=settings,
+        random_state=seed,
+        verbose=verbose,
     )
-    dataset, odd = _dealt(data, normal, alpha, ours)
+    dataset, odd = _dealt(data, normal, detector, ours)
     console = Console(file=sys.stderr, quiet=not verbose, highlight=False)
     detector.fit_data(dataset, out / "run")
     with console.status("measuring, exporting, and asking every exported graph the same"):
@@ -150,7 +159,7 @@ def _of_data(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _dealt(
-    data: Any, normal: tuple[str | int, ...], alpha: float, changes: dict[str, Any]
+    data: Any, normal: tuple[str | int, ...], detector: AnomalyDetector, changes: dict[str, Any]
 ) -> tuple[DataSet, np.ndarray | None]:
     """Load the data so that all rows but those of test are normal; tell which of those are odd."""
     shares = {"validation": _VALIDATION, "calibration": None, "test": _TEST}
@@ -170,7 +179,10 @@ def _dealt(
     if section.window:
         count = count // section.stride
     if "calibration" not in changes:
-        dealt["calibration"] = _calibration_share(count, alpha, section.window, section.stride)
+        windows = (section.window, section.stride)
+        dealt["calibration"] = _calibration_share(count, detector.alpha, *windows)
+        if not section.window and detector.folds_for(count, source.modality):
+            dealt["calibration"] = 0.0
     dataset = load(source, section.model_copy(update=dealt))
     if dataset.test is None:
         raise ZooError(
@@ -247,17 +259,21 @@ def _measured(
         chosen = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS), dtype=int)
         return np.asarray(model.preprocessing.apply(rows.take(chosen).array()))
 
-    train, setting, test = unit(data.train), unit(data.calibration), unit(data.test)
+    train, test = unit(data.train), unit(data.test)
+    setting = None if data.calibration is None else unit(data.calibration)
     size = int(np.prod(model.latent_shape))
     found = {f"{model.name}, {detector.score_}": _figures(scores, detector.threshold_, odd)}
     if len(test) < len(data.test):
         return found  # baselines hold all rows in memory
-    compared = {"nearest training row": baselines.nearest_row(train)}
+    compared = {"nearest training row": baselines.nearest_row}
     if axes := baselines.components(train, size):  # one column has no axis to leave out
-        compared = {f"PCA, {axes} components": baselines.pca(train, size)} | compared
-    for name, score in compared.items():
+        named = {f"PCA, {axes} components": functools.partial(baselines.pca, size=size)}
+        compared = named | compared
+    for name, fit in compared.items():
+        score = fit(train)
+        normal = baselines.crosswise(fit, train) if setting is None else score(setting)
         with contextlib.suppress(ZooError):  # it gives all normal rows one score
-            threshold = conformal_threshold(score(setting), detector.alpha)
+            threshold = conformal_threshold(normal, detector.alpha)
             found[name] = _figures(score(test), threshold, odd)
     return found
 

@@ -33,8 +33,14 @@ def write(made: "Detection") -> None:
     header = [f"{count:,} test rows", *next(iter(made.measured.values()))]
     table = [[name, *(f"{v:.3f}" for v in row.values())] for name, row in made.measured.items()]
     measured = [report.table(header, table, ours=0)]
+    setting = data.train if data.calibration is None else data.calibration
+    seen = (
+        "each by a model that has not seen it"
+        if setting is data.train
+        else "that no weight has seen"
+    )
     text = (
-        f"The threshold was set on {len(data.calibration):,} normal rows that no weight has seen, "
+        f"The threshold was set on {len(setting):,} normal rows, {seen}, "
         f"for a false-alarm rate of {detector.alpha:.3g}; nothing here was chosen by test rows. "
     )
     if odd is None:

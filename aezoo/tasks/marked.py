@@ -9,6 +9,7 @@ from aezoo.drawing import ACCENT, ALARM, INK, MUTED, as_picture, bare, new_figur
 from aezoo.tasks.screening import Finding
 
 SHOWN = 8  # rows in a figure
+_POINTS = 2_000  # of a line in time; each is the peak of its stretch
 _COLUMNS = 6  # of a table, in a figure
 _NAME = 24  # letters of a name in a figure
 
@@ -112,5 +113,39 @@ def score_histogram(
     axes.set_xlabel(named, fontsize=8, color=INK)
     axes.set_ylabel("share of rows", fontsize=8, color=INK)
     axes.legend(frameon=False, fontsize=8)
+    plain(axes)
+    return write_png(figure, path)
+
+
+def timeline(scores: np.ndarray, steps, events: list, threshold: float, path: Path) -> Path:
+    """Draw the scores of windows of one long series by the time they begin at.
+
+    Args:
+        scores: `(N,)`.
+        steps: The windows: `start(row)` and `stamp(step)`.
+        events: Stretches to shade, with `start` and `stop`.
+        threshold: Above it a window is anomalous.
+        path: The PNG to write.
+    """
+    figure = new_figure(9.6, 2.6)
+    axes = figure.subplots()
+    starts = np.array([steps.start(row) for row in range(len(scores))])
+    bins = np.array_split(np.arange(len(scores)), min(len(scores), _POINTS))  # peaks are kept
+    axes.fill_between(
+        [starts[part[0]] for part in bins],
+        [scores[part].max() for part in bins],
+        [scores[part].min() for part in bins],
+        color=ACCENT,
+        lw=1.0,
+        step="post",
+    )
+    for event in events:
+        axes.axvspan(event.start, event.stop, color=ALARM, alpha=0.25, lw=0.5)
+    axes.axhline(threshold, color=INK, linewidth=1.0, linestyle="--")
+    if scores.min() > 0 and scores.max() > 30 * np.median(scores):
+        axes.set_yscale("log")
+    places = np.linspace(starts[0], starts[-1], 5).astype(int)
+    axes.set_xticks(places, [steps.stamp(place) for place in places])
+    axes.set_ylabel("score", fontsize=8, color=INK)
     plain(axes)
     return write_png(figure, path)

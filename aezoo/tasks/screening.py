@@ -79,6 +79,7 @@ def screen(
     localizes: bool,
     columns: list[str] | None = None,
     worst: int = 8,
+    each: Callable[["Finding"], None] = lambda finding: None,
 ) -> Screened:
     """Ask about rows, batch by batch, and write a CSV with a line for each.
 
@@ -90,6 +91,7 @@ def screen(
         localizes: Whether `localize` can be asked.
         columns: What the columns of a table are called.
         worst: How many rows to keep.
+        each: Called with every finding, in order.
     """
     scores, decided, kept = [], [], []
     with whole_file(table) as part, part.open("w", newline="", encoding="utf-8") as file:
@@ -100,6 +102,7 @@ def screen(
             writer.writerow(
                 (found.row, found.name, f"{found.score:.6g}", int(found.anomalous), where)
             )
+            each(found)
             scores.append(found.score)
             decided.append(found.anomalous)
             oddness = math.inf if math.isnan(found.score) else found.score
