@@ -49,6 +49,7 @@ def digits():
 
 
 def test_rows_that_break_the_rule_of_the_others_are_found(detector):
+    assert choosing.unexplained(detector.model_, table(200).astype("float32")) > 0.1
     rows = np.concatenate([table(300, seed=2), broken(300)])
     truth = np.repeat([0, 1], 300)
     assert roc_auc_score(truth, detector.decision_function(rows)) > 0.9
@@ -106,6 +107,15 @@ def test_in_folds_every_row_trains_and_is_scored_by_a_model_that_has_not_seen_it
     assert detector.calibration_scores_.mean() > 1.05 * seen_scores.mean()
     peaks = detector.model_.endpoint("localize")(features=whole)["anomaly_map"].max(axis=1)
     assert 0.1 < (peaks < 1).mean() <= 1  # a limit was found without rows set apart
+
+
+def test_a_model_that_rebuilds_anything_is_warned_of():
+    rows = np.random.default_rng(0).normal(size=(400, 4)).cumsum(axis=1)
+    wide = {"latent_dim": 32, "hidden": [], "epochs": 60, "learning_rate": 0.01}
+    with pytest.warns(aezoo.ZooWarning, match=r"never seen the like of(.|\n)*than 32 numbers"):
+        AnomalyDetector(score="residual", folds=0, settings=wide).fit(rows)
+    near = AnomalyDetector(score="neighbours", folds=0, settings=wide).fit(rows)  # no warning
+    assert choosing.unexplained(near.model_, rows.astype("float32")) < 0.02
 
 
 def test_probabilities_agree_with_the_decisions(detector):

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import math
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,17 @@ from aezoo import localizer, scorers, storage
 from aezoo.calibration import best_f1, conformal_threshold, rows_for, set_threshold
 from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
-from aezoo.errors import ZooError, closest_match
-from aezoo.tasks.choosing import choose
+from aezoo.errors import ZooError, ZooWarning, closest_match
+from aezoo.tasks.choosing import choose, unexplained
 from aezoo.training import train
 
 THRESHOLDS = ("conformal", "quantile", "best_f1")
 _FOLDS, _FEW_ALARMS = 5, 5  # set apart, rows would hold no more than so many of a share alpha
 _STEPS, _EPOCHS = 1500, 200  # of the optimiser, at least, and the epochs for it, at most
+_IDENTITY = 0.02  # of rows put together at random, not rebuilt: less is no autoencoder's error
+_OF_ERRORS = ("residual", "normalized_residual", "ssim", "hybrid")  # scores by reconstruction
 _SHORT_SERIES = 1024  # numbers in a row, up to which one layer sees a series as a whole
-_SERIES_HIDDEN = 64
+_SERIES_CODE = 8  # numbers at least: waves bend, so that their main axes are too few
 _SMALL_PICTURE = 12  # pixels a side, up to which one layer sees a picture as a whole
 
 
@@ -152,6 +155,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         entry, settings = self._recipe(data)
         self.model_ = self._trained(entry, settings, data, out)
         self._choose(data)
+        self._warn_of_an_identity(data)
         if data.calibration is None:
             unseen = list(self._crosswise(entry, settings, data))
             scores = np.concatenate([self._scores(rows.array(), m) for m, _, rows in unseen])
@@ -288,10 +292,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         A short series of one length is a row of columns, too: each step has its place.
         """
-        series = data.modality == "series"
+        series, columns = data.modality == "series", int(np.prod(data.train.shape))
+        axes = _main_axes(data.train, 0.9 if series else 0.95)  # the rest is noise
         return {
-            "hidden": (_SERIES_HIDDEN if series else max(16, 2 * data.train.shape[0]),),
-            "latent_dim": _main_axes(data.train, 0.9 if series else 0.95),  # the rest is noise
+            "hidden": (max(64, columns // 3) if series else max(16, 2 * columns),),
+            "latent_dim": max(axes, min(_SERIES_CODE, columns - 1)) if series else axes,
             "latent_activation": "linear",
             "output_activation": "linear",
             "batch_size": 32 if len(data.train) < 2000 else 128,
@@ -309,6 +314,23 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             self.model_.scorer = fitted[self.score_]
         else:
             self.model_.scorer = scorers.fit(self.model_, data.train, self.score_)
+
+    def _warn_of_an_identity(self, data) -> None:
+        """Warn where the error vanishes although the input is abnormal."""
+        if self.score_ not in _OF_ERRORS:
+            return
+        share = unexplained(
+            self.model_, data.train.take(np.arange(min(len(data.train), 500))).array()
+        )
+        if share < _IDENTITY:
+            code = int(np.prod(self.model_.latent_shape))
+            warnings.warn(
+                f"The model rebuilds {1 - share:.1%} of rows it has never seen the like of: its "
+                f"error cannot tell what is odd. A smaller code than {code} numbers learns what "
+                "belongs together (latent_dim), or take score='neighbours'.",
+                ZooWarning,
+                stacklevel=3,
+            )
 
     def _set_threshold(self, scores: np.ndarray, setting, odd_rows: np.ndarray | None) -> None:
         values = np.sort(scores)
@@ -383,12 +405,12 @@ def _epochs(rows, batch: int, least: int) -> int:
 def _main_axes(rows, share: float) -> int:
     """Return on how many main axes the columns have a share of their variance.
 
-    Columns of a table count alike, whatever their units; the steps of a series have one.
+    Columns of a table and channels of a series count alike, whatever their units.
     """
     some = rows.take(np.linspace(0, len(rows) - 1, min(len(rows), 20_000), dtype=int)).array()
-    flat = some.reshape(len(some), -1).astype("float64")
-    spread = flat.std(axis=0) if some.ndim == 2 else 1.0
-    covariance = np.atleast_2d(np.cov(((flat - flat.mean(axis=0)) / (spread + 1e-12)).T))
+    spread = some.std(axis=tuple(range(some.ndim - 1)), dtype="float64") + 1e-12  # (C,)
+    flat = (some / spread).reshape(len(some), -1)
+    covariance = np.atleast_2d(np.cov(flat.T))
     variances = np.linalg.eigvalsh(covariance)[::-1]
     needed = 1 + int(np.searchsorted(np.cumsum(variances) / variances.sum(), share))
     return max(1, min(needed, flat.shape[1] - 1))

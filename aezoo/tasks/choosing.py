@@ -53,6 +53,26 @@ def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, fl
     return {chosen: found[chosen]} | dict(others)
 
 
+def unexplained(model, rows: np.ndarray, seed: int = 0) -> float:
+    """Return which share of rows that are none the model fails to rebuild; near 0 is an identity.
+
+    Each place of such a row is that of a normal row drawn for it alone: every value is usual, and
+    nothing belongs together.
+
+    Args:
+        model: A fitted autoencoder.
+        rows: Normal rows in user units, (N, ...).
+        seed: Of what is drawn.
+    """
+    rng = np.random.default_rng(seed)
+    flat = rows[:ROWS].reshape(len(rows[:ROWS]), -1)
+    made = np.take_along_axis(flat, rng.integers(0, len(flat), flat.shape), axis=0)
+    made = made.reshape(-1, *rows.shape[1:])
+    residual = model.score_endpoint()(**{model.input_name: made})["score"]
+    units = np.asarray(model.preprocessing.apply(made), "float64").reshape(len(made), -1)
+    return float(np.median(residual) / max(units.var(axis=0).mean(), 1e-30))
+
+
 def patched(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return rows with a stretch of another row; in a table, with some columns of another row.
 
