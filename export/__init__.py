@@ -17,6 +17,7 @@ _HOMES = {
     "bench_bundle": "aezoo.export.bench",
     "detect": "aezoo.export.detecting",
     "denoise": "aezoo.export.denoising",
+    "segment": "aezoo.export.segmenting",
     "serve": "aezoo.export.serving",
     "write_layout": "aezoo.export.layouts",
 }

@@ -13,7 +13,7 @@ from aezoo.drawing import INK, as_picture, bare, new_figure, write_png
 from aezoo.errors import ZooError
 from aezoo.export.runner import Bundle
 from aezoo.files import missing, whole_file
-from aezoo.tasks.restoring import read_picture, restored
+from aezoo.tasks.restoring import restored
 
 _SHOWN, _SHOWN_SIDE = 4, 320  # pictures on the page, and the pixels of their middle
 
@@ -81,7 +81,7 @@ def denoise(
     root = source if source.is_dir() else source.parent
     written, shown = [], []
     for file in files:
-        noisy = _read(file, rule.get("deep_white"))
+        noisy = pictures.pixels_of(file, rule.get("deep_white"))
         clean = restored(noisy, restore, spec.shape)
         path = out / "pictures" / file.relative_to(root).with_suffix(".png")
         if path in written:  # a.jpg beside a.png
@@ -123,15 +123,6 @@ def picture_files(source: Path, out: Path) -> list[Path]:
             "The folder holds no picture.", received=str(source), do=pictures.FORMAT_NAMES
         )
     return files
-
-
-def _read(file: Path, deep_white: float | None) -> np.ndarray:
-    try:
-        return read_picture(file, deep_white)
-    except pictures.UnreadablePicture as error:
-        raise ZooError(
-            f"{file} cannot be read: {error}.", do="Replace or remove it, then run again."
-        ) from None
 
 
 def _middle(picture: np.ndarray) -> np.ndarray:

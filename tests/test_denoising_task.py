@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 import aezoo
 from aezoo import metrics
 from aezoo.cli import app
+from aezoo.data.pictures import pixels_of
 from aezoo.errors import ZooError
 from aezoo.export import Bundle, denoise
 from aezoo.layers.corruption import Corruption
 from aezoo.tasks import denoising_baselines, denoising_fit
 from aezoo.tasks.denoising import Denoiser
-from aezoo.tasks.restoring import read_picture, restored, with_noise
+from aezoo.tasks.restoring import restored, with_noise
 
 TINY = {"filters": (8, 16), "learning_rate": 0.003, "batch_size": 5}
 
@@ -26,7 +27,8 @@ TINY = {"filters": (8, 16), "learning_rate": 0.003, "batch_size": 5}
 def picture(seed: int, height: int = 64, width: int = 64) -> np.ndarray:
     """Coloured rectangles on a slope, (H, W, 3)."""
     rng = np.random.default_rng(seed)
-    made = np.linspace(40, 200, width)[None, :, None] * np.ones((height, 1, 3))
+    made = np.linspace(40, 200, width)[None, :, None] + rng.uniform(0, 40, (height, 1, 3))[:1]
+    made = np.repeat(made, height, axis=0)
     for _ in range(6):
         top, left = rng.integers(0, height - 16), rng.integers(0, width - 16)
         made[top : top + 16, left : left + 16] = rng.integers(20, 235, 3)
@@ -75,12 +77,12 @@ def test_pictures_that_measure_train_nothing(made, photos):
     assert [path.name for path in files["test"]] == made.test
     kept = {tile.tobytes() for tile in data.train.array()}
     for path in files["test"]:
-        assert read_picture(path)[:16, :16].tobytes() not in kept
+        assert pixels_of(path)[:16, :16].tobytes() not in kept
 
 
 def test_what_is_measured_is_the_mean_over_the_test_pictures(made, photos):
     found = made.measured[made.denoiser.model_.name]
-    clean = [read_picture(photos / name) for name in made.test]
+    clean = [pixels_of(photos / name) for name in made.test]
     noisy = [with_noise(c, 25, (0, i)) for i, c in enumerate(clean)]
     answers = made.denoiser.denoise(noisy)
     of = [

@@ -72,7 +72,7 @@ class DenoisingUNet(Denoiser):
 
     def call(self, x, training=False):
         """Return `x` without its noise: (B, H, W, C) -> (B, H, W, C), float32."""
-        *skips, code = self.levels(x, training=training)
+        *skips, code = keras.tree.flatten(self.levels(x, training=training))
         noise = self.decoder([code, *skips], training=training)
         return ops.cast(x, "float32") - ops.cast(noise, "float32")
 

@@ -19,6 +19,7 @@ from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
+from aezoo.tasks.patches import as_pictures, cut
 from aezoo.tasks.restoring import restored
 from aezoo.training import train
 
@@ -222,37 +223,14 @@ def _epochs(rows: int, batch: int) -> int:
 
 
 def _patches(clean: Sequence, noisy: Sequence | None, rng: np.random.Generator):
-    """Cut patches of pictures of any sizes, from large ones more, the noisy ones alike.
-
-    Returns:
-        Clean patches (N, h, w, C), noisy ones or None, and which picture each is of.
-    """
-    clean = [np.asarray(p)[..., None] if np.ndim(p) == 2 else np.asarray(p) for p in clean]
-    shapes = [p.shape for p in clean]
-    if not clean or any(len(s) != 3 or s[2] != shapes[0][2] for s in shapes):
+    """Return patches of clean pictures, of noisy ones or None, and which picture each is of."""
+    kinds = [as_pictures(one) for one in (clean, noisy) if one is not None]
+    shapes = [[picture.shape for picture in kind] for kind in kinds]
+    if shapes[0] != shapes[-1]:
         raise ZooError(
-            "A list holds pictures (H, W) or (H, W, C), all of as many channels.",
-            received=shapes[:5],
+            "Noisy and clean pictures have different shapes.",
+            received=f"{shapes[1][:3]} and {shapes[0][:3]}",
+            do="Give one noisy picture for each clean one, in the same order.",
         )
-    pairs = [clean]
-    if noisy is not None:
-        noisy = [np.asarray(p)[..., None] if np.ndim(p) == 2 else np.asarray(p) for p in noisy]
-        if [p.shape for p in noisy] != shapes:
-            raise ZooError(
-                "Noisy and clean pictures have different shapes.",
-                received=f"{[p.shape for p in noisy][:3]} and {shapes[:3]}",
-                do="Give one noisy picture for each clean one, in the same order.",
-            )
-        pairs.append(noisy)
-    side = min(TILE, *(min(s[:2]) for s in shapes))
-    areas = np.array([s[0] * s[1] for s in shapes], "float64")
-    counts = np.maximum(1, np.round(_PATCHES * areas / areas.sum())).astype(int)
-    groups = np.repeat(np.arange(len(clean)), counts)
-    corners = [[rng.integers(0, n - side + 1) for n in shapes[g][:2]] for g in groups]
-    cut = [
-        np.stack(
-            [p[g][y : y + side, x : x + side] for g, (y, x) in zip(groups, corners, strict=True)]
-        )
-        for p in pairs
-    ]
-    return cut[0], cut[1] if noisy is not None else None, groups
+    patches, groups = cut(TILE, _PATCHES, rng, *kinds)
+    return patches[0], patches[1] if noisy is not None else None, groups

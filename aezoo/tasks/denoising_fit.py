@@ -14,13 +14,14 @@ from aezoo.config import DataSection
 from aezoo.data import MEMORY_LIMIT, DataSet, load
 from aezoo.data.folders import list_files
 from aezoo.data.image_files import ImageFiles
+from aezoo.data.pictures import pixels_of
 from aezoo.data.source import Part, Source
 from aezoo.drawing import INK, as_picture, bare, new_figure, write_png
 from aezoo.errors import ZooError
 from aezoo.files import missing, require_new_folder
 from aezoo.tasks import denoising_baselines as baselines
 from aezoo.tasks.denoising import SIGMA, TILE, Denoiser
-from aezoo.tasks.restoring import read_picture, with_noise
+from aezoo.tasks.restoring import with_noise
 
 LEVELS = (15, 25, 50)  # of 255, that are measured
 _LEAST = 3  # pictures: one to train on, one to choose the epoch, one to measure
@@ -180,7 +181,7 @@ def measure(
 
 def middle(path: Path, side: int, channels: int, deep_white: float | None = None) -> np.ndarray:
     """Return the middle of a picture file, at most (side, side, channels), uint8."""
-    picture = read_picture(path, deep_white)
+    picture = pixels_of(path, deep_white)
     if picture.ndim == 2:
         picture = np.repeat(picture[..., None], channels, axis=-1)
     top, left = (max(0, (n - side) // 2) for n in picture.shape[:2])

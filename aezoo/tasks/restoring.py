@@ -1,11 +1,9 @@
 """Noise on 8-bit pictures, and pictures of any size through what restores tiles of one size."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from aezoo.data import pictures
 from aezoo.tiles import tiled
 
 Restore = Callable[[np.ndarray], np.ndarray]  # tiles (N, h, w, C) -> the same without noise
@@ -56,19 +54,3 @@ def restored(picture: np.ndarray, restore: Restore, shape: tuple[int, int, int])
         mean = answer.mean(axis=-1, keepdims=True)
         return (np.round(mean) if picture.dtype.kind == "u" else mean).astype(picture.dtype)
     return tiled(picture, restore, shape[:2], out=np.empty_like(picture))
-
-
-def read_picture(path: Path, deep_white: float | None = None) -> np.ndarray:
-    """Return a picture file as (H, W) if it holds grey values, else as (H, W, 3), uint8.
-
-    Args:
-        path: The file.
-        deep_white: What is white in files deeper than 8 bits; None takes the smallest depth that
-            holds the values.
-
-    Raises:
-        UnreadablePicture: If it cannot be decoded.
-    """
-    top = pictures.survey(path).top
-    white = deep_white or pictures.white_of([] if top is None else [top])
-    return np.asarray(pictures.decode(path, white))
