@@ -15,13 +15,14 @@ from aezoo import metrics
 from aezoo.cli import app
 from aezoo.data.pictures import pixels_of
 from aezoo.errors import ZooError
-from aezoo.export import Bundle, denoise
+from aezoo.export import denoise
 from aezoo.layers.corruption import Corruption
 from aezoo.tasks import denoising_baselines, denoising_fit
 from aezoo.tasks.denoising import Denoiser
 from aezoo.tasks.restoring import restored, with_noise
 
 TINY = {"filters": (8, 16), "learning_rate": 0.003, "batch_size": 5}
+ONE = {"export.endpoints": ("reconstruct",)}  # the fewer, the quicker
 
 
 def picture(seed: int, height: int = 64, width: int = 64) -> np.ndarray:
@@ -49,7 +50,7 @@ def made(photos, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(denoising_baselines, "available", lambda: False)  # slow; tested on its own
         return denoising_fit.fit(
-            photos, out, sigma=(10, 50), tile=16, epochs=24, verbose=False, **TINY
+            photos, out, sigma=(10, 50), tile=16, epochs=24, verbose=False, **TINY, **ONE
         )
 
 
@@ -144,7 +145,7 @@ def test_series_lose_their_noise_too():
     rng = np.random.default_rng(0)
     phases = rng.uniform(0, 6, (160, 1))
     waves = 50 * np.sin(np.linspace(0, 9, 40) + phases)[..., None]  # (160, 40, 1)
-    few = {"epochs": 12, "filters": (16, 8), "learning_rate": 0.005}
+    few = {"epochs": 8, "filters": (16, 8), "learning_rate": 0.005}
     denoiser = Denoiser(sigma=50, settings=few).fit(waves[:120])
     noisy = waves[120:] + rng.normal(0, 0.5 * waves.std(), waves[120:].shape)
     error = np.square(denoiser.denoise(noisy) - waves[120:]).mean()
@@ -201,7 +202,7 @@ def test_mistakes_are_told(photos, made, tmp_path):
     assert "no file or folder" in str(told.exception)
 
 
-def test_the_endpoint_of_the_bundle_has_no_code_to_decode(made):
-    names = [spec.name for spec in Bundle(made.folder / "bundle").endpoints]
+def test_the_entry_has_no_code_to_decode(made):
+    names = [spec.name for spec in made.denoiser.model_.endpoints]
     assert names == ["reconstruct", "encode", "score"]
     assert aezoo.build("denoise_unet").count_params() == 850_659

@@ -19,7 +19,8 @@ from aezoo.tasks.masks import Overlap, classes_of, overlay, pairs_of, read_mask,
 from aezoo.tasks.patches import cut
 from aezoo.tasks.segmentation import SegmentationTask
 
-TINY = {"filters": (8, 16), "learning_rate": 0.005, "epochs": 12}
+TINY = {"filters": (8, 16), "learning_rate": 0.005, "epochs": 8}
+ONE = {"export.endpoints": ("segment",)}  # the fewer, the quicker
 
 
 def scene(seed: int, height: int = 48, width: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +52,7 @@ def folders(tmp_path_factory):
 def made(folders, tmp_path_factory):
     out = tmp_path_factory.mktemp("made") / "segmenter"
     return segmentation_fit.fit(
-        *folders, out, foreground=True, tile=32, seed=1, verbose=False, **TINY
+        *folders, out, foreground=True, tile=32, seed=1, verbose=False, **TINY, **ONE
     )
 
 
@@ -70,7 +71,7 @@ def test_the_bundle_answers_as_the_task_does(made, folders, tmp_path):
     done = segment(made.folder, folders[0], tmp_path / "out", masks=folders[1])
     pictures = [scene(i)[0] for i in range(6)]
     expected = made.task.predict(pictures)
-    lines = list(csv.DictReader((tmp_path / "out" / "areas.csv").open()))
+    lines = list(csv.DictReader((tmp_path / "out" / "areas.csv").read_text().splitlines()))
     for i, mask in enumerate(expected):
         answer = read_mask(tmp_path / "out" / "masks" / f"{i}.png")
         assert (answer != mask).mean() < 0.001  # a pixel at one half may fall to either side
@@ -79,7 +80,7 @@ def test_the_bundle_answers_as_the_task_does(made, folders, tmp_path):
         assert float(line["share"]) == pytest.approx(answer.mean(), abs=1e-6)
     measured = made.task.overlap(pictures, [scene(i)[1] for i in range(6)])
     assert done.measured["Dice"] == pytest.approx(measured.dice[1], abs=0.002)
-    assert "Dice: 0." in str(done) and (tmp_path / "out" / "report.html").is_file()
+    assert "Dice: " in str(done) and (tmp_path / "out" / "report.html").is_file()
     assert len(list((tmp_path / "out" / "overlays").iterdir())) == 6
 
 
@@ -112,12 +113,14 @@ def test_one_picture_is_parted_and_its_right_quarter_trains_nothing():
 
 def test_labels_of_several_classes_come_back_as_they_were():
     masks = [np.where(scene(i)[1] > 2, 200, np.where(scene(i)[1] > 0, 7, 0)) for i in range(2)]
-    pictures = [np.select([m == 7, m == 200], [120, 250], 10).astype("uint8") for m in masks]
-    few = {"filters": (8, 16), "epochs": 6, "learning_rate": 0.01}
+    pictures = [scene(i)[0] for i in range(2)]
+    few = {"filters": (4, 8), "epochs": 1}
     task = SegmentationTask(tile=16, settings=few).fit(pictures, masks)
     assert task.classes_ == (0, 7, 200)
-    (answer,) = task.predict(pictures[:1])
-    assert (answer == masks[0]).mean() > 0.97
+    tile = pictures[0][:16, :16]
+    (answer,) = task.predict([tile])
+    asked = task.model_.endpoint("segment")(image=tile[None, ..., None])["mask"][0]
+    np.testing.assert_array_equal(answer, np.array([0, 7, 200])[asked])
 
 
 def test_a_transposed_picture_takes_its_mask_with_it():

@@ -114,10 +114,16 @@ def pixels_of(path: Path, white: float | None = None) -> np.ndarray:
         white: As for `decode`; None takes the smallest depth that holds the values.
 
     Raises:
-        ZooError: If it cannot be read.
+        ZooError: If it cannot be read, or holds values above white.
     """
     try:
         top = survey(path).top
+        if white and top and top > white:
+            raise ZooError(
+                "A picture is deeper than those that the model was trained on.",
+                received=f"{path}: values up to {top:g}, {white:g} was white",
+                do="Convert the pictures to that depth, or train on such pictures.",
+            )
         return np.asarray(decode(path, white or white_of([] if top is None else [top])))
     except UnreadablePicture as error:
         raise ZooError(

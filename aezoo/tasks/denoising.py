@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from aezoo.config import DataSection
 from aezoo.data import DataSet, load
-from aezoo.data.arrays import as_modality
+from aezoo.data.arrays import as_modality, from_arrays
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
 from aezoo.tasks.patches import as_pictures, cut
@@ -102,7 +102,7 @@ class Denoiser(BaseEstimator):
                 received=f"{np.shape(noisy)} and {np.shape(clean)}",
                 do="Give one noisy row for each clean one, in the same order.",
             )
-        modality = self.modality or load(clean, test=0.0, validation=0.0).modality
+        modality = self.modality or from_arrays({"train": (clean, None)}).modality
         clean = as_modality(clean, modality)
         if noisy is None and modality != "image":
             levels = rng.uniform(least, most, (_COPIES, len(clean), *[1] * (clean.ndim - 1)))
