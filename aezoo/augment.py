@@ -18,8 +18,9 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
         x: Pictures in model units, (B, H, W, C).
         y: Masks, (B, H, W), or None.
         ways: Any of `flip_horizontal`, `flip_vertical`, `transpose`, which with both flips turns
-            square pictures by quarters, `shift`, `brightness`, `contrast`, and `draw`, which makes
-            each value 1 with itself as the probability, else 0.
+            square pictures by quarters, `shift`, `brightness`, `contrast`, `colours`, which changes
+            the order of the channels, for all of a batch alike, and turns pictures into their
+            negatives, and `draw`, which makes each value 1 with itself as the probability, else 0.
         seed: A number, and the step that the batch belongs to.
 
     Returns:
@@ -77,6 +78,10 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
             gain = tf.exp(tf.random.stateless_uniform((count, 1, 1, 1), key, -limit, limit))
             mean = tf.reduce_mean(x, axis=(1, 2), keepdims=True)
             x = tf.clip_by_value(mean + gain * (x - mean), 0.0, 1.0)
+        elif way == "colours":
+            order = tf.random.experimental.stateless_shuffle(tf.range(x.shape[-1]), key)
+            negative = tf.random.stateless_uniform((count, 1, 1, 1), key) < 0.5
+            x = tf.gather(tf.where(negative, 1.0 - x, x), order, axis=-1)
         elif way == "draw":
             x = tf.cast(tf.random.stateless_uniform(tf.shape(x), key) < x, x.dtype)
     return x, y[..., 0] if flat else y

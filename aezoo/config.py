@@ -24,7 +24,14 @@ Task = Literal[
 ]
 Fit = Literal["fit", "crop", "tile"]  # what is done to a picture file to make it a row
 Change = Literal[
-    "flip_horizontal", "flip_vertical", "transpose", "shift", "brightness", "contrast", "draw"
+    "flip_horizontal",
+    "flip_vertical",
+    "transpose",
+    "shift",
+    "brightness",
+    "contrast",
+    "colours",
+    "draw",
 ]
 Role = Literal["train", "validation", "calibration", "test"]
 Modality = Literal["image", "features", "series", "tokens", "video"]

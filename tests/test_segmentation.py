@@ -139,6 +139,23 @@ def test_a_transposed_picture_takes_its_mask_with_it():
         augment(tf.zeros((2, 4, 6, 1)), None, ("transpose",), (0, 1))
 
 
+def test_colours_change_places_and_into_their_negatives():
+    x = np.random.default_rng(0).random((6, 3, 3, 3)).astype("float32")
+    found, _ = augment(tf.constant(x), None, ("colours",), (0, 2))
+    kinds = set()
+    for before, after in zip(x, found.numpy(), strict=True):
+        for name, one in (("same", before), ("negative", 1 - before)):
+            places = [
+                tuple(np.flatnonzero([np.allclose(a, b, atol=1e-6) for b in one.T]))
+                for a in after.T
+            ]
+            if all(places):
+                kinds.add((name, *places))
+    assert {kind[0] for kind in kinds} == {"same", "negative"}
+    assert len({kind[1:] for kind in kinds}) == 1  # one order for the batch
+    assert sorted(next(iter(kinds))[1:]) == [(0,), (1,), (2,)]
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 4))
 def test_the_most_probable_class_of_any_picture_is_found(height, width, classes):

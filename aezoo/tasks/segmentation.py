@@ -26,9 +26,9 @@ from aezoo.training import train
 TILE = 96  # pixels a side
 MOST_CLASSES = 32  # more labels than these number things, they do not name classes
 AUGMENT = ("flip_horizontal", "flip_vertical", "transpose", "contrast", "brightness")
-_STEPS, _EPOCHS, _BATCH = 600, 100, 4
+_STEPS, _EPOCHS, _BATCH = 300, 100, 4
 _SEEN = 8  # times that each pixel is in a patch, about
-_LEAST, _MOST = 64, 4000  # patches
+_LEAST, _MOST = 48, 4000  # patches
 _HELD = 0.15  # share of the pictures, or of each, that chooses the epoch
 _FEW = 5  # pictures, below which a part of each is held back instead of whole ones
 
