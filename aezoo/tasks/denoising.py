@@ -89,7 +89,7 @@ class Denoiser(BaseEstimator):
         Raises:
             ZooError: For rows that do not fit together, or a sigma out of range.
         """
-        least, most = self._sigmas()
+        least, most = self.levels()
         rng = np.random.default_rng(self.random_state)
         if isinstance(clean, list | tuple):
             clean, noisy, groups = _patches(clean, noisy, rng)
@@ -142,8 +142,12 @@ class Denoiser(BaseEstimator):
         self.model_ = self.run_.model
         return self
 
-    def _sigmas(self) -> tuple[float, float]:
-        """Return the least and the largest level of the noise."""
+    def levels(self) -> tuple[float, float]:
+        """Return the least and the largest `sigma`.
+
+        Raises:
+            ZooError: If they are no such range.
+        """
         least, most = np.broadcast_to(np.asarray(self.sigma, "float64"), (2,)).tolist()
         if not 0 <= least <= most or not 0 < most < math.inf:
             raise ZooError(
@@ -157,7 +161,7 @@ class Denoiser(BaseEstimator):
         """Return the entry and the overrides to train."""
         given, count = dict(self.settings or {}), len(data.train)
         if data.modality == "image":
-            least, most = (value / 255 for value in self._sigmas())
+            least, most = (value / 255 for value in self.levels())
             recipe = {"batch_size": _BATCH, "epochs": _epochs(count, _BATCH)}
             recipe |= {"corruption": "gaussian", "level": most, "least": least}
             return self.entry or "denoise_unet", recipe | given

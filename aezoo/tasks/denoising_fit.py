@@ -87,7 +87,7 @@ def fit(
     out = Path(out)
     require_new_folder(out, "Choose another --out, or delete it.")
     denoiser = Denoiser(entry, sigma, settings=settings, random_state=seed, verbose=verbose)
-    denoiser._sigmas()
+    denoiser.levels()
     data, files = dealt(Path(pictures), tile, seed)
     console = Console(file=sys.stderr, quiet=not verbose, highlight=False)
     denoiser.fit_data(data, out / "run")
@@ -196,7 +196,7 @@ def _report(made: Denoising, data: DataSet, test: list[np.ndarray], seed: int) -
     path = draw(made.denoiser, test, figures / "denoised.png", seed)
     header = [f"{len(test)} test pictures", *next(iter(made.measured.values()))]
     table = [[name, *(f"{v:.4g}" for v in row.values())] for name, row in made.measured.items()]
-    least, most = made.denoiser._sigmas()
+    least, most = made.denoiser.levels()
     text = (
         f"Means over the middle {_SIDE} pixels of pictures that trained nothing: "
         f"{', '.join(made.test)}. PSNR in dB. {model.name} was trained for noise from {least:g} to "
