@@ -1,7 +1,6 @@
 """Corruption of rows in [0, 1], for denoising: what was lost is what the model learns to restore.
 
     gaussian             clip(x + n, 0, 1)              n ~ N(0, level^2)
-    additive             x + n                          n ~ N(0, level^2)
     shifted_gaussian     clip(x + shift + n, 0, 1)      n ~ N(0, level^2)
     masking              0 with probability level, else x
     salt_and_pepper      0 or 1, each with probability level / 2, else x
@@ -17,7 +16,7 @@ from keras import ops
 
 from aezoo.errors import ZooError, closest_match
 
-Kind = Literal["gaussian", "additive", "shifted_gaussian", "masking", "salt_and_pepper"]
+Kind = Literal["gaussian", "shifted_gaussian", "masking", "salt_and_pepper"]
 KINDS = get_args(Kind)
 _SHARES = ("masking", "salt_and_pepper")  # whose level is a share of the values
 
@@ -27,7 +26,7 @@ class Corruption(keras.layers.Layer):
     """Corrupts in training, passes rows through at inference; each value is drawn on its own.
 
     Args:
-        kind: `gaussian`, `additive`, `shifted_gaussian`, `masking` or `salt_and_pepper`.
+        kind: `gaussian`, `shifted_gaussian`, `masking` or `salt_and_pepper`.
         level: Standard deviation of the Gaussian kinds in model units, at least 0; for the last
             two the share of values that is replaced, from 0 to 1.
         shift: Added by `shifted_gaussian`, in model units; the other kinds have no use for it.
@@ -88,7 +87,7 @@ class Corruption(keras.layers.Layer):
         return self.corrupt(x, self.seed_generator) if training else x
 
     def corrupt(self, x, seed):
-        """Return corrupted rows, in [0, 1] but for `additive`, float32, of the same shape.
+        """Return corrupted rows in [0, 1], float32, of the same shape.
 
         Args:
             x: Rows in [0, 1], any shape.
@@ -98,8 +97,6 @@ class Corruption(keras.layers.Layer):
         level = self._levels(x, seed)
         if self.kind not in _SHARES:
             noise = level * keras.random.normal(ops.shape(x), seed=seed)
-            if self.kind == "additive":
-                return x + noise
             shift = self.shift if self.kind == "shifted_gaussian" else 0.0
             return ops.clip(x + shift + noise, 0.0, 1.0)
         u = keras.random.uniform(ops.shape(x), seed=seed)  # one draw decides if, and by what
