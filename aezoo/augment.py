@@ -1,11 +1,14 @@
 """Random changes of training pictures that depend on the step alone, so that runs repeat."""
 
+import math
+
 import tensorflow as tf
 
 from aezoo.errors import ZooError
 
 SHIFT = 0.1  # of the height and width
 BRIGHTNESS = 0.1  # in model units
+CONTRAST = 1.35  # at most so many times, or a so many times smaller one
 
 
 def augment(x, y, ways: tuple[str, ...], seed: tuple):
@@ -14,15 +17,17 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
     Args:
         x: Pictures in model units, (B, H, W, C).
         y: Masks, (B, H, W), or None.
-        ways: Any of `flip_horizontal`, `flip_vertical`, `shift`, `brightness`, and `draw`, which
-            makes each value 1 with itself as the probability, else 0.
+        ways: Any of `flip_horizontal`, `flip_vertical`, `transpose`, which with both flips turns
+            square pictures by quarters, `shift`, `brightness`, `contrast`, `colours`, which changes
+            the order of the channels, for all of a batch alike, and turns pictures into their
+            negatives, and `draw`, which makes each value 1 with itself as the probability, else 0.
         seed: A number, and the step that the batch belongs to.
 
     Returns:
         `(x, y)`, of the same shapes.
 
     Raises:
-        ZooError: If the rows are no pictures.
+        ZooError: If the rows are no pictures, or such as are not square are to be transposed.
     """
     if x.shape.rank != 4:
         raise ZooError(
@@ -43,6 +48,16 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
             chosen = chosen[:, None, None, None]
             x = tf.where(chosen, tf.reverse(x, [axis]), x)
             y = y if y is None else tf.where(chosen, tf.reverse(y, [axis]), y)
+        elif way == "transpose":
+            if x.shape[1] != x.shape[2]:
+                raise ZooError(
+                    "Only square pictures can be transposed.",
+                    received=x.shape[1:],
+                    do="Leave transpose out of train.augment.",
+                )
+            chosen = tf.random.stateless_uniform((count, 1, 1, 1), key) < 0.5
+            x = tf.where(chosen, tf.transpose(x, (0, 2, 1, 3)), x)
+            y = y if y is None else tf.where(chosen, tf.transpose(y, (0, 2, 1, 3)), y)
         elif way == "shift":
             limit = [max(1, round(SHIFT * x.shape[1])), max(1, round(SHIFT * x.shape[2]))]
             moves = tf.stack(
@@ -58,6 +73,15 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
         elif way == "brightness":
             delta = tf.random.stateless_uniform((count, 1, 1, 1), key, -BRIGHTNESS, BRIGHTNESS)
             x = tf.clip_by_value(x + delta, 0.0, 1.0)
+        elif way == "contrast":
+            limit = math.log(CONTRAST)
+            gain = tf.exp(tf.random.stateless_uniform((count, 1, 1, 1), key, -limit, limit))
+            mean = tf.reduce_mean(x, axis=(1, 2), keepdims=True)
+            x = tf.clip_by_value(mean + gain * (x - mean), 0.0, 1.0)
+        elif way == "colours":
+            order = tf.random.experimental.stateless_shuffle(tf.range(x.shape[-1]), key)
+            negative = tf.random.stateless_uniform((count, 1, 1, 1), key) < 0.5
+            x = tf.gather(tf.where(negative, 1.0 - x, x), order, axis=-1)
         elif way == "draw":
             x = tf.cast(tf.random.stateless_uniform(tf.shape(x), key) < x, x.dtype)
     return x, y[..., 0] if flat else y

@@ -23,7 +23,16 @@ Task = Literal[
     "reconstruction", "denoising", "generation", "segmentation", "classification", "captioning"
 ]
 Fit = Literal["fit", "crop", "tile"]  # what is done to a picture file to make it a row
-Change = Literal["flip_horizontal", "flip_vertical", "shift", "brightness", "draw"]
+Change = Literal[
+    "flip_horizontal",
+    "flip_vertical",
+    "transpose",
+    "shift",
+    "brightness",
+    "contrast",
+    "colours",
+    "draw",
+]
 Role = Literal["train", "validation", "calibration", "test"]
 Modality = Literal["image", "features", "series", "tokens", "video"]
 

@@ -16,6 +16,8 @@ _HOMES = {
     "score_with_spark": "aezoo.export.spark",
     "bench_bundle": "aezoo.export.bench",
     "detect": "aezoo.export.detecting",
+    "denoise": "aezoo.export.denoising",
+    "segment": "aezoo.export.segmenting",
     "serve": "aezoo.export.serving",
     "write_layout": "aezoo.export.layouts",
 }

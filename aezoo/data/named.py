@@ -37,7 +37,7 @@ ALIASES = {"fashion_sample": "sample", "ecg_5000": "ecg5000"}
 _FASHION = "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot"
 _CIFAR10 = "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
 _ECG5000_URL = "https://www.timeseriesclassification.com/aeon-toolkit/ECG5000.zip"
-_PHOTOS = {
+PHOTOS = {
     "train": (
         "astronaut.png",
         "china.jpg",
@@ -147,17 +147,17 @@ def photos() -> Source:
 
     Validation rows are of one photograph, test rows of two, a face of a cat and a flower.
     """
-    folder = _local_folder("photos")
+    folder = local_folder("photos")
     if folder is None:
         raise _not_found("photos", "no download is known")
     images = ImageFiles(
-        [folder / name for names in _PHOTOS.values() for name in names],
+        [folder / name for names in PHOTOS.values() for name in names],
         size=64,
         fit="tile",
         channels=3,
     )
     first, parts = 0, {}
-    for role, names in _PHOTOS.items():
+    for role, names in PHOTOS.items():
         of_role = np.isin(images.members, np.arange(first, first + len(names)))
         parts[role] = Part(images.read(np.flatnonzero(of_role)))
         first += len(names)
@@ -253,7 +253,7 @@ def pronunciations(name: str) -> dict[str, list[list[str]]]:
         sample = resources.files("aezoo.data") / "samples" / "words_sample.dict"
         with resources.as_file(sample) as path:
             return words.read(path)
-    folder = _local_folder("cmudict")
+    folder = local_folder("cmudict")
     if folder is None or not (folder / "cmudict.dict").is_file():
         raise _not_found("cmudict", "no download is known")
     return words.read(folder / "cmudict.dict")
@@ -326,7 +326,7 @@ def _found_arrays(
     name: str, file: str | None = None, download: Callable | None = None
 ) -> dict[str, np.ndarray]:
     """Return the arrays of a data set from AEZOO_DATA, else by download."""
-    folder = _local_folder(name)
+    folder = local_folder(name)
     if folder is not None:
         archive = folder / (file or f"{name}.npz")
         if archive.is_file():
@@ -340,7 +340,7 @@ def _found_arrays(
     raise _not_found(name, f"the download failed ({reason})")
 
 
-def _local_folder(name: str) -> Path | None:
+def local_folder(name: str) -> Path | None:
     """Return the folder of this name below AEZOO_DATA, None if there is none."""
     root = os.environ.get(ENVIRONMENT)
     folder = Path(root).expanduser() / name if root else None

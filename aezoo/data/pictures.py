@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from aezoo.errors import ZooError
+
 FORMATS = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg"),
@@ -102,6 +104,31 @@ def decode(path: Path, white: float = 255.0) -> Image.Image:
             return image.convert("L" if image.mode in ("L", "1") else "RGB")
     except Exception as error:
         raise UnreadablePicture(_reason(error)) from None
+
+
+def pixels_of(path: Path, white: float | None = None) -> np.ndarray:
+    """Return the pixels of a file at its own size: (H, W) if stored as grey, else (H, W, 3), uint8.
+
+    Args:
+        path: The file.
+        white: As for `decode`; None takes the smallest depth that holds the values.
+
+    Raises:
+        ZooError: If it cannot be read, or holds values above white.
+    """
+    try:
+        top = survey(path).top
+        if white and top and top > white:
+            raise ZooError(
+                "A picture is deeper than those that the model was trained on.",
+                received=f"{path}: values up to {top:g}, {white:g} was white",
+                do="Convert the pictures to that depth, or train on such pictures.",
+            )
+        return np.asarray(decode(path, white or white_of([] if top is None else [top])))
+    except UnreadablePicture as error:
+        raise ZooError(
+            f"{path} cannot be read: {error}.", do="Replace or remove it, then run again."
+        ) from None
 
 
 def is_grey(image: Image.Image) -> bool:

@@ -64,6 +64,7 @@ class DenoisingAE(Denoiser):
         shift: Brightness that `shifted_gaussian` adds.
         kernel_size: Of every convolution.
         activation: Of every convolution but the last, which is a sigmoid.
+        least: Where given, each row has a level of its own, from `least` to `level`.
 
     Example:
         >>> model = DenoisingAE(corruption="masking", level=0.3)
@@ -83,11 +84,12 @@ class DenoisingAE(Denoiser):
         shift: float = 0.2,
         kernel_size: Width = 3,
         activation: str = "relu",
+        least: Annotated[float, Field(ge=0)] | None = None,
     ):
         super().__init__(
             encoder=conv_encoder(input_shape, filters, latent_dim, kernel_size, activation),
             decoder=conv_decoder(
                 input_shape, filters, latent_dim, kernel_size, activation, "sigmoid"
             ),
-            corruption=Corruption(corruption, level, shift),
+            corruption=Corruption(corruption, level, shift, least=least),
         )

@@ -1,0 +1,78 @@
+"""`aezoo segment`: what is where in pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aezoo.commands.shell import (
+    Settings,
+    Variant,
+    bold,
+    escaped,
+    print_figures,
+    say,
+    start_tensorflow,
+)
+
+family = typer.Typer(
+    no_args_is_help=True, help="Tell what is where: fit on pictures and masks, run on new."
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a command of `aezoo`."""
+    app.add_typer(family, name="segment")
+
+
+@family.command("fit")
+def segment_fit(
+    pictures: Annotated[Path, typer.Argument(help="A folder of pictures, or one picture.")],
+    masks: Annotated[Path, typer.Option(help="Label pictures of the same names.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to make, new.")],
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="All labels above 0 are one class.")
+    ] = False,
+    entry: Annotated[str, typer.Option(help="A zoo entry of segmentation.")] = "unet",
+    tile: Annotated[int, typer.Option(help="Pixels a side that the model sees at once.")] = 96,
+    seed: Annotated[int, typer.Option(help="Of split, patches, weights and order.")] = 0,
+    settings: Settings = None,
+) -> None:
+    """Train on pictures and masks, measure on others, export a verified bundle, write a report."""
+    from aezoo.config import parse_assignment
+    from aezoo.registry import find
+
+    overrides = dict(parse_assignment(text) for text in settings or [])
+    find(entry)  # a misspelt name is told before TensorFlow has loaded
+    start_tensorflow()
+    from aezoo.tasks import segmentation_fit
+
+    made = segmentation_fit.fit(
+        pictures,
+        masks,
+        out,
+        foreground=foreground,
+        entry=entry,
+        tile=tile,
+        seed=seed,
+        **overrides,
+    )
+    print_figures(made.measured, "test pixels")
+    say(escaped(f"Measured on {made.tested}."))
+    say(f"{bold(out / 'report.html')} shows masks beside the true ones. Next:")
+    for line in segmentation_fit.next_commands(out):
+        say(f"  {escaped(line)}")
+
+
+@family.command("run")
+def segment_run(
+    folder: Annotated[Path, typer.Argument(help="What `segment fit` made, or a bundle.")],
+    pictures: Annotated[Path, typer.Argument(help="A picture or a folder of them.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("segmented"),
+    masks: Annotated[Path | None, typer.Option(help="True masks, to measure by.")] = None,
+    variant: Variant = None,
+) -> None:
+    """Write a mask for each picture, of any size, by ONNX Runtime alone; needs no TensorFlow."""
+    from aezoo.export import segment
+
+    say(escaped(str(segment(folder, pictures, out, masks, variant))))
