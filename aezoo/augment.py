@@ -13,7 +13,7 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
 
     Args:
         x: Pictures in model units, (B, H, W, C).
-        y: Masks, (B, H, W), or None.
+        y: Masks, (B, H, W) or (B, H, W, 1), which change alike; or anything else, or None.
         ways: Any of `flip_horizontal`, `flip_vertical`, `shift`, `brightness`, and `draw`, which
             makes each value 1 with itself as the probability, else 0.
         seed: A number, and the step that the batch belongs to.
@@ -30,6 +30,8 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
             received=x.shape[1:],
             do="Set train.augment to an empty list.",
         )
+    if y is not None and y.shape.rank < 3:  # classes and numbers stay
+        return augment(x, None, ways, seed)[0], y
     flat = y is not None and y.shape.rank == 3
     if flat:
         y = y[..., None]  # (B, H, W, 1), like the pictures

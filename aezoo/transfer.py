@@ -1,8 +1,7 @@
 """From an encoder to a classifier or a regressor of few labels.
 
-    model = aezoo.classifier("runs/mine", classes=("cat", "dog"))     # a compiled keras.Model
-    model.fit(x, y, epochs=30)                                        # rows in model units
-    aezoo.export_bundle(model, "artifacts/pets")                      # endpoint `classify`
+An entry, a fitted model or a path gives the encoder; the model that comes back is one of the zoo,
+of the classes in `aezoo.models.transfer`.
 """
 
 import os
