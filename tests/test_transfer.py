@@ -139,23 +139,12 @@ def test_a_rate_for_each_layer_is_adams_alone(base):
         aezoo.registry.build_entry(entry.model_copy(update={"train": recipe}))
 
 
-# ---- bundles ----
-
-
-def test_an_exported_classifier_answers_alike_and_names_its_classes(tuned, tmp_path):
-    x, y = pictures(20)
-    bundle = aezoo.export_bundle(tuned, tmp_path / "bundle")
-    assert bundle.predict("classify", image=x)["label"][:, 0].tolist() == y.tolist()
-    label = Bundle(tmp_path / "bundle").endpoints[0].tensor("label")
-    assert label.description == "The most probable class: 0 across, 1 down."
-    again = aezoo.classifier(tmp_path / "bundle", 3, seed=0)  # a bundle is a start, too
-    code = [m.endpoint("encode")(image=x)["latent"] for m in (again, tuned)]
-    np.testing.assert_array_equal(*code)
+# ---- real targets ----
 
 
 def test_a_regressor_answers_in_the_units_of_its_targets(base, tmp_path):
     x, _ = pictures(64)
-    y = np.stack([1e4 + 100 * x[:, 0, 0, 0], x[:, 3, 3, 0] / 1e4], axis=1)  # (64, 2)
+    y = x[:, 3, 3] * [100.0, -1e-4] + [1e4, 0.0]  # (64, 2)
     model = aezoo.regressor(base, outputs=2, learning_rate=0.02, seed=0)
     model.fit(np.asarray(model.preprocessing.apply(x)), y, epochs=60, verbose=0)
     told = model.endpoint("predict")(image=x)["prediction"]
@@ -171,40 +160,57 @@ def test_a_regressor_answers_in_the_units_of_its_targets(base, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """A folder of PNGs for each class."""
-    folder = tmp_path_factory.mktemp("photos")
+def made(base, tmp_path_factory):
+    """What the command made of a folder of PNGs for each class, and what it said."""
+    folder = tmp_path_factory.mktemp("transfer")
     for i, (x, y) in enumerate(zip(*pictures(60), strict=True)):
-        (folder / KINDS[y]).mkdir(exist_ok=True)
-        Image.fromarray(x[..., 0]).save(folder / KINDS[y] / f"{i:02}.png")
-    return folder
-
-
-def test_the_command_measures_and_exports(base, photos, tmp_path):
-    start, out = aezoo.save(base, tmp_path / "base.keras"), tmp_path / "out"
-    command = ["transfer", str(start), "--data", str(photos), "--out", str(out), "--labels", "10"]
+        (folder / "photos" / KINDS[y]).mkdir(exist_ok=True, parents=True)
+        Image.fromarray(x[..., 0]).save(folder / "photos" / KINDS[y] / f"{i:02}.png")
+    start, out = aezoo.save(base, folder / "base.keras"), folder / "out"
+    command = ["transfer", start, "--data", folder / "photos", "--out", out, "--labels", 10]
     quick = ["--set", "epochs=6", "--set", "learning_rate=0.02", "--set", "augment=[shift]"]
-    result = CliRunner().invoke(app, [*command, *quick])
+    result = CliRunner().invoke(app, [*map(str, command), *quick])
     assert result.exit_code == 0, result.output + repr(result.exception)
+    return out, result.output
+
+
+def test_the_command_measures_beside_the_same_network_and_an_svm(made):
+    out, said = made
     measured = json.loads((out / "measured.json").read_text())
     ours, *beside = measured
     assert ours == "conv_ae_classifier, fine-tuned" and measured[ours]["accuracy"] == 1.0
     assert beside == ["the same network from scratch", "SVM on the rows"]
-    assert "10 training rows, 12 test rows" in result.output
-    x, y = pictures(20)
-    told = Bundle(out / "bundle").predict("classify", image=x)["label"][:, 0]
-    assert told.tolist() == y.tolist()  # classes count in the order of their names
+    assert "10 training rows, 12 test rows" in said
     with pytest.raises(ZooError, match="exists"):
-        transfer.fit(start, photos, out)
+        transfer.fit(out / "run", out.parent / "photos", out)
+
+
+def test_the_bundle_answers_as_the_run_does_and_names_its_classes(made):
+    out, _ = made
+    x, y = pictures(20)
+    bundle, run = Bundle(out / "bundle"), aezoo.load(out / "run")
+    told = bundle.predict("classify", image=x)
+    assert told["label"][:, 0].tolist() == y.tolist()  # classes count in the order of their names
+    probabilities = run.endpoint("classify")(image=x)["probabilities"]
+    np.testing.assert_allclose(told["probabilities"], probabilities, atol=1e-5)
+    label = bundle.endpoints[0].tensor("label")
+    assert label.description == "The most probable class: 0 across, 1 down."
+    assert json.loads((out / "bundle" / "manifest.json").read_text())["metrics"]
+
+
+def test_a_classifier_is_a_start_too(made):
+    x = pictures(3)[0]
+    first, next_ = (aezoo.load(made[0] / "bundle"), aezoo.classifier(made[0] / "bundle", 3))
+    code = [model.endpoint("encode")(image=x)["latent"] for model in (first, next_)]
+    np.testing.assert_array_equal(*code)
+    assert next_.endpoint("classify")(image=x)["probabilities"].shape == (3, 3)
 
 
 def test_labels_are_drawn_alike_from_each_class():
     labels = np.repeat([0, 1, 2], [50, 20, 5])
-    first, again, other = (labels[drawn(labels, 9, s)] for s in (0, 0, 1))
-    assert first.tolist() == other.tolist() == [0] * 3 + [1] * 3 + [2] * 3
-    assert (
-        drawn(labels, 9, 0).tolist() == drawn(labels, 9, 0).tolist() != drawn(labels, 9, 1).tolist()
-    )
+    first, again, other = (drawn(labels, 9, seed) for seed in (0, 0, 1))
+    assert labels[first].tolist() == labels[other].tolist() == [0] * 3 + [1] * 3 + [2] * 3
+    assert first.tolist() == again.tolist() != other.tolist()
 
 
 @settings(max_examples=25, deadline=None)
