@@ -65,7 +65,8 @@ class Learner:
         count = len(rows)
 
         def batch(step):
-            chosen = tf.random.stateless_shuffle(tf.range(count), tf.stack([seed, step]))[:BATCH]
+            key = tf.stack([tf.constant(seed, tf.int64), step])
+            chosen = tf.random.experimental.stateless_shuffle(tf.range(count), key)[:BATCH]
             pictures = tf.ensure_shape(tf.gather(x, chosen), (BATCH, *rows.shape))
             return augment(pictures, tf.gather(y, chosen), self.ways, seed=(seed, step))
 
