@@ -21,6 +21,8 @@ _HOMES = {
     "load": "aezoo.storage",
     "save": "aezoo.storage",
     "train": "aezoo.training",
+    "classifier": "aezoo.transfer",
+    "regressor": "aezoo.transfer",
     "reproduce": "aezoo.reproduce",
     "calibrate": "aezoo.calibration",
     "export_bundle": "aezoo.export",

@@ -16,7 +16,7 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
 
     Args:
         x: Pictures in model units, (B, H, W, C).
-        y: Masks, (B, H, W), or None.
+        y: Masks, (B, H, W) or (B, H, W, 1), which change alike; or anything else, or None.
         ways: Any of `flip_horizontal`, `flip_vertical`, `transpose`, which with both flips turns
             square pictures by quarters, `shift`, `brightness`, `contrast`, `colours`, which changes
             the order of the channels, for all of a batch alike, and turns pictures into their
@@ -35,6 +35,8 @@ def augment(x, y, ways: tuple[str, ...], seed: tuple):
             received=x.shape[1:],
             do="Set train.augment to an empty list.",
         )
+    if y is not None and y.shape.rank < 3:  # classes and numbers stay
+        return augment(x, None, ways, seed)[0], y
     flat = y is not None and y.shape.rank == 3
     if flat:
         y = y[..., None]  # (B, H, W, 1), like the pictures

@@ -20,7 +20,13 @@ SCHEMA_VERSION = 1
 SMALLEST_SIZE = 4  # pixels of a picture's side
 
 Task = Literal[
-    "reconstruction", "denoising", "generation", "segmentation", "classification", "captioning"
+    "reconstruction",
+    "denoising",
+    "generation",
+    "segmentation",
+    "classification",
+    "regression",
+    "captioning",
 ]
 Fit = Literal["fit", "crop", "tile"]  # what is done to a picture file to make it a row
 Change = Literal[
@@ -81,6 +87,7 @@ class TrainSection(Section):
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     momentum: float = pydantic.Field(default=0.9, ge=0, lt=1)  # of sgd
     epsilon: float | None = pydantic.Field(default=None, gt=0)  # of adam and adamw
+    layer_decay: float | None = pydantic.Field(default=None, gt=0, le=1)  # of the rate, per layer
     schedule: Literal["constant", "cosine", "plateau", "tripling"] = "constant"
     warm_up: int = pydantic.Field(default=0, ge=0)  # epochs in which the KL term gains its weight
     weight_decay: float | None = pydantic.Field(default=None, ge=0)

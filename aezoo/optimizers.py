@@ -1,4 +1,6 @@
-"""Adam by TensorFlow's fused kernel: one operation per variable instead of a dozen."""
+"""Adam by TensorFlow's fused kernel, one operation per variable, and with a rate for each layer."""
+
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
@@ -43,3 +45,70 @@ class FusedAdam(keras.optimizers.Adam):
             epsilon=tf.cast(self.epsilon, dtype),
             grad=tf.cast(gradient, dtype),
         )
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class LayerwiseAdam(FusedAdam):
+    """Adam whose learning rate is multiplied by a factor of each variable's own.
+
+    Args:
+        learning_rate: That of a variable whose factor is 1; schedules change it as usual.
+        factors: One for each trainable variable of the model, in their order; see `depth_factors`.
+        **kwargs: Those of `keras.optimizers.Adam`.
+
+    Example:
+        >>> import numpy as np
+        >>> slow, fast = (keras.Variable([0.0]) for _ in range(2))
+        >>> optimizer = LayerwiseAdam(0.1, factors=(0.5, 1.0))
+        >>> optimizer.apply([tf.ones(1), tf.ones(1)], [slow, fast])
+        >>> np.round([slow.numpy().item(), fast.numpy().item()], 4).tolist()
+        [-0.05, -0.1]
+    """
+
+    def __init__(self, learning_rate=0.001, factors: tuple[float, ...] = (), **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.factors = tuple(factors)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Apply one update to one variable, at the rate of its layer."""
+        factor = self.factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * factor)
+
+    def get_config(self) -> dict:
+        """Return the arguments."""
+        return super().get_config() | {"factors": self.factors}
+
+
+def depth_factors(model, decay: float) -> tuple[float, ...]:
+    """Return `decay` to the power of each trainable variable's depth below the last layer.
+
+    Layers count in the order of the encoder's layers, then the decoder's; those without weights
+    count not, an attention counts as one.
+
+    Args:
+        model: A model of the zoo.
+        decay: Above 0, at most 1.
+
+    Example:
+        >>> from aezoo.models.conv import ConvAE
+        >>> model = ConvAE(input_shape=(4, 4, 1), filters=(2,), latent_dim=3)
+        >>> depth_factors(model, 0.5)[::2]  # of the kernels: conv, code, and the decoder's three
+        (0.0625, 0.125, 0.25, 0.5, 1.0)
+    """
+    parts = [part for part in (model.encoder, model.decoder) if part is not None]
+    layers = [layer for part in parts for layer in _weighted(part)]
+    factor_of = {
+        id(variable): decay**depth
+        for depth, layer in enumerate(reversed(layers))
+        for variable in layer.trainable_variables
+    }
+    return tuple(factor_of.get(id(variable), 1.0) for variable in model.trainable_variables)
+
+
+def _weighted(layer) -> Iterator[keras.layers.Layer]:
+    """Yield the layers that have weights, those inside of models one by one."""
+    if isinstance(layer, keras.Model):
+        for inner in layer.layers:
+            yield from _weighted(inner)
+    elif layer.weights:
+        yield layer

@@ -237,6 +237,8 @@ def _prepare_model(entry: Entry, dataset, model, resumed: Path | None):
         if rows.dtype == np.int32:
             model.check_rows(rows.array(), f"x of {role}")  # an unknown id would end in TensorFlow
         model.check_targets(None, rows.targets, f"the target of {role}")
+    if dataset.train.targets is not None:
+        model.take_targets(dataset.train.targets)
     recipes.check_monitor(entry.train, model)
     if entry.train.warm_up and not hasattr(model, "warmth"):
         raise ZooError(

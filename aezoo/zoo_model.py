@@ -21,7 +21,7 @@ from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.errors import ZooError, closest_match
 from aezoo.layers.preprocessing import Preprocessing
 from aezoo.localizer import Localizer
-from aezoo.optimizers import FusedAdam
+from aezoo.optimizers import FusedAdam, LayerwiseAdam, depth_factors
 from aezoo.scorers import Scorer
 
 Width = Annotated[int, Field(ge=1)]  # a number of channels, units or rows, in a YAML
@@ -266,6 +266,9 @@ class ZooModel(keras.Model):
 
     def check_targets(self, x, y, name: str) -> None:
         """Refuse arrays that cannot be targets; a subclass says which."""
+
+    def take_targets(self, y) -> None:
+        """Fit what a model knows of its targets' units, before the first training on them."""
 
     def check_rows(self, rows, name: str) -> None:
         """Refuse arrays of another shape and non-finite values; other inputs pass.
@@ -635,7 +638,17 @@ def compile_for(model: ZooModel, recipe: TrainSection) -> None:
     shared = {"clipnorm": recipe.clip_norm, "weight_decay": recipe.weight_decay}
     rate = recipe.learning_rate
     epsilon = {} if recipe.epsilon is None else {"epsilon": recipe.epsilon}
+    layerwise = recipe.layer_decay is not None
+    if layerwise and (recipe.optimizer != "adam" or recipe.weight_decay or recipe.pretrain_epochs):
+        raise ZooError(
+            "train.layer_decay is for adam, without weight_decay and pretrain_epochs.",
+            received=recipe.optimizer,
+            do="Leave layer_decay out, or train.optimizer=adam.",
+        )
     match recipe.optimizer:
+        case "adam" if layerwise:
+            factors = depth_factors(model, recipe.layer_decay)
+            optimizer = LayerwiseAdam(rate, factors, **shared, **epsilon)
         case "adam":
             optimizer = FusedAdam(rate, **shared, **epsilon)
         case "adamw":

@@ -19,7 +19,7 @@ import numpy as np
 from keras import ops
 from pydantic import Field
 
-from aezoo.classifier import Classifier
+from aezoo.classifying import Classifier
 from aezoo.endpoints import Endpoint, TensorSpec
 from aezoo.errors import ZooError
 from aezoo.layers.lengths import TokenLength

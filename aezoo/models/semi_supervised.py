@@ -22,7 +22,7 @@ from keras import ops
 from pydantic import Field
 
 from aezoo.autoencoder import Autoencoder
-from aezoo.classifier import Classifier
+from aezoo.classifying import Classifier
 from aezoo.endpoints import Endpoint, TensorSpec
 from aezoo.errors import ZooError
 from aezoo.layers.sampling import GaussianSampling

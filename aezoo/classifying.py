@@ -19,6 +19,7 @@ class Classifier:
     """
 
     classes: int
+    class_names: tuple[str, ...] = ()  # in the order of the classes, where they are known
     lowest_class = 0
     learns_labels = True
 
@@ -72,7 +73,8 @@ class Classifier:
         probabilities = TensorSpec(
             "probabilities", (self.classes,), axes=("class",), low=0.0, high=1.0
         )
-        label = label_spec(self.classes, "The most probable class.")
+        named = ", ".join(f"{number} {name}" for number, name in enumerate(self.class_names))
+        label = label_spec(self.classes, f"The most probable class{named and ': '}{named}.")
 
         def classify(inputs):
             p = self.probabilities_of(self.rows_of(inputs))

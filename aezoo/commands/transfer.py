@@ -1,0 +1,68 @@
+"""`aezoo transfer`: a classifier or a regressor of few labels, on a model's encoder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aezoo.commands.shell import (
+    Settings,
+    bold,
+    escaped,
+    print_figures,
+    say,
+    start_tensorflow,
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a command of `aezoo`."""
+    app.command("transfer")(transfer)
+
+
+def transfer(
+    run: Annotated[Path, typer.Argument(help="A run folder, a bundle or a .keras file.")],
+    data: Annotated[
+        str, typer.Option(help="With classes: a folder for each, a column `label`, a name.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The folder to make, new.")],
+    labels: Annotated[
+        int | None, typer.Option(help="So many labels, as many of each class; default: all.")
+    ] = None,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="Keep the encoder as it is; train the head alone.")
+    ] = False,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="Of the rate, for each layer away from the answer.")
+    ] = None,
+    hidden: Annotated[
+        list[int] | None, typer.Option(help="Width of a layer of the head. Repeatable.")
+    ] = None,
+    dropout: Annotated[float, typer.Option(help="In the head.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of split, draw of labels, weights and order.")] = 0,
+    settings: Settings = None,
+) -> None:
+    """Train a classifier on a model's encoder, measure it, export a verified bundle."""
+    from aezoo.config import parse_assignment
+
+    overrides = dict(parse_assignment(text) for text in settings or [])
+    start_tensorflow()
+    from aezoo.tasks.transfer import fit
+
+    made = fit(
+        run,
+        data,
+        out,
+        labels=labels,
+        frozen=frozen,
+        layer_decay=layer_decay,
+        hidden=tuple(hidden or ()),
+        dropout=dropout,
+        seed=seed,
+        **overrides,
+    )
+    rows = f"{len(made.data.train):,} training rows, {len(made.data.test):,} test rows"
+    print_figures(made.measured, rows)
+    say(
+        f"{bold(out / 'bundle')} verified. Next: aezoo predict {escaped(str(out / 'bundle'))} INPUT"
+    )
