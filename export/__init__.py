@@ -16,6 +16,11 @@ _HOMES = {
     "score_with_spark": "aezoo.export.spark",
     "bench_bundle": "aezoo.export.bench",
     "detect": "aezoo.export.detecting",
+    "make_index": "aezoo.export.searching",
+    "open_index": "aezoo.export.searching",
+    "add_to_index": "aezoo.export.searching",
+    "remove_from_index": "aezoo.export.searching",
+    "find_in_index": "aezoo.export.searching",
     "serve": "aezoo.export.serving",
     "write_layout": "aezoo.export.layouts",
 }
