@@ -56,14 +56,21 @@ def test_exact_search_is_that_of_all_distances(rng):
 
 
 def test_whitened_codes_have_an_equal_spread_along_all_axes(rng):
-    found = (rng.normal(size=(500, 6)) * [1, 2, 3, 4, 5, 0]) @ rng.normal(size=(6, 6)) + 7
-    mean, axes = main_axes(found, whiten=1.0)
-    turned = (found - mean) @ axes
+    found = (rng.normal(size=(500, 6)) * [1, 2, 3, 4, 5, 0]) @ rng.normal(size=(6, 6))
+    turned = found @ main_axes(found, whiten=1.0)
     assert turned.shape == (500, 5)  # one axis is empty
-    np.testing.assert_allclose(np.cov(turned.T), np.eye(5), atol=1e-4)
-    mean, axes = main_axes(found, whiten=0.0)
-    kept = np.linalg.norm((found[:5] - mean) @ axes, axis=1)
-    np.testing.assert_allclose(kept, np.linalg.norm(found[:5] - found.mean(0), axis=1), rtol=1e-4)
+    np.testing.assert_allclose(turned.T @ turned / 500, np.eye(5), atol=1e-3)
+    np.testing.assert_array_equal(found @ main_axes(found, whiten=0.0), found)
+    np.testing.assert_array_equal(main_axes(found[:20], whiten=1.0), np.eye(6))  # too few
+
+
+def test_wide_codes_are_narrowed_and_keep_their_distances(rng):
+    found = rng.normal(size=(600, 5)) @ rng.normal(size=(5, 200))
+    axes = main_axes(found, whiten=0.0)
+    assert axes.shape == (200, 5)
+    turned = found @ axes
+    apart = np.linalg.norm(found[:9] - found[9:18], axis=1)
+    np.testing.assert_allclose(np.linalg.norm(turned[:9] - turned[9:18], axis=1), apart, rtol=1e-3)
 
 
 def test_the_cosine_takes_rows_by_direction(rows):

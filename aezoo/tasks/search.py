@@ -5,11 +5,12 @@
     index.save("photos.index")
     index = Index.load("photos.index", bundle)
 
-Codes are centred, turned to their main axes and divided by the spread along them to the power
-`whiten`, then brought to length 1 where the metric is the cosine. What is fitted here is fitted to
-the rows that were added first; distances are Euclidean in the end:
+Codes are compared as they are, or turned to their main axes and divided by the spread along them to
+the power `whiten`; with the cosine they are then brought to length 1. Codes wider than 128 numbers
+are brought to 128 by their main axes. These are fitted to the rows that were added first; distances
+are Euclidean in the end:
 
-    u = (z - mean) A,   A = axes / spread^whiten        cosine: u / |u|,  |u - v|^2 = 2 - 2 u.v
+    u = z A,   A = axes / spread^whiten        cosine: u / |u|,  |u - v|^2 = 2 - 2 u.v
 
 Sources: Jégou & Chum, "Negative evidences and co-occurences in image retrieval: the benefit of PCA
 and whitening" (2012); the approximate search is the inverted file of Sivic & Zisserman, "Video
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.decomposition import PCA
+from sklearn.decomposition import TruncatedSVD
 
 from aezoo.errors import ZooError, closest_match
 from aezoo.files import missing, whole_file
@@ -36,7 +37,7 @@ METRICS = ("cosine", "euclidean")
 _FORMAT = 1
 _PROBES = 4  # rows that are kept to tell another model by
 _AXES, _ROWS_PER_AXIS = 128, 4  # at most, at least
-_LEAST = 1e-6  # variance along an axis, of the largest
+_LEAST = 1e-3  # spread along an axis, of the largest
 _BLOCK = 2**26  # distances held at once
 
 
@@ -59,12 +60,12 @@ class Index:
     Args:
         model: A fitted model of the zoo with an endpoint `encode`, or a bundle.
         metric: `cosine` or `euclidean`.
-        whiten: From 0, codes as they are, to 1, an equal spread along all axes.
+        whiten: From 0, codes as they are, to 1, an equal spread along all main axes.
         origin: Where the rows and the model are from, plain values to be saved.
 
     Attributes:
         names: Of the rows, in the order of their coming.
-        codes: Centred, whitened and, with the cosine, of length 1; float32 (N, D).
+        codes: As they are compared, float32 (N, D).
 
     Raises:
         ZooError: For a metric that does not exist, or a model that does not encode.
@@ -84,7 +85,7 @@ class Index:
         self,
         model: Any,
         metric: Literal["cosine", "euclidean"] = "cosine",
-        whiten: float = 0.5,
+        whiten: float = 0.0,
         origin: dict[str, Any] | None = None,
     ):
         if metric not in METRICS:
@@ -99,7 +100,8 @@ class Index:
         self.origin = dict(origin or {})
         self.names: list[str] = []
         self.codes = np.zeros((0, 0), "float32")
-        self._mean = self._axes = self._probes = None
+        self._axes = self._probes = None
+        self._squares = None  # of the codes
         self._inverted = None  # made when it is first asked,
         self._centres = None  # around these, where they are known
 
@@ -127,14 +129,14 @@ class Index:
             found.append(codes.encode(self.model, some))
         found = np.concatenate(found)  # (N, D)
         if self._axes is None:
-            self._mean, self._axes = main_axes(found, self.whiten)
+            self._axes = main_axes(found, self.whiten)
             self._probes = probes, found[:_PROBES]
             self.codes = np.zeros((0, self._axes.shape[1]), "float32")
         placed = self._placed(found)
         if self._inverted is not None:
             self._inverted.add(placed)
         self.names += names
-        self.codes = np.concatenate([self.codes, placed])
+        self.codes, self._squares = np.concatenate([self.codes, placed]), None
         return self
 
     def remove(self, names: Sequence[str]) -> "Index":
@@ -154,8 +156,7 @@ class Index:
         gone = set(names)
         kept = [i for i, name in enumerate(self.names) if name not in gone]
         self.names = [self.names[i] for i in kept]
-        self.codes = self.codes[kept]
-        self._inverted = None
+        self.codes, self._squares, self._inverted = self.codes[kept], None, None
         return self
 
     def _numbers(self, count: int) -> range:
@@ -217,7 +218,9 @@ class Index:
             raise ZooError("At least one row is asked for.", received=k, do="Give k=1 or more.")
         k = min(k, len(self))
         if not approximate:
-            return exact(self.codes, asked, k)
+            if self._squares is None:
+                self._squares = squares_of(self.codes)
+            return exact(self.codes, asked, k, self._squares)
         if self._inverted is None:
             self._inverted = InvertedFile(self.codes, self._centres)
             self._centres = self._inverted.centres
@@ -228,7 +231,7 @@ class Index:
             raise ZooError("The index is empty.", do="Add rows first: index.add(rows, names).")
 
     def _placed(self, found: np.ndarray) -> np.ndarray:
-        turned = (found - self._mean) @ self._axes
+        turned = found @ self._axes
         if self.metric == "cosine":
             turned /= np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-12)
         return turned.astype("float32")
@@ -255,7 +258,6 @@ class Index:
                 told=json.dumps(told),
                 names=np.array(self.names),
                 codes=self.codes,
-                mean=self._mean,
                 axes=self._axes,
                 probe_rows=self._probes[0],
                 probe_codes=self._probes[1],
@@ -276,7 +278,7 @@ class Index:
         if told["encoder"] != codes.digest(model):
             _refuse_another(path, model, kept["probe_rows"], kept["probe_codes"])
         index.names = [str(name) for name in kept["names"]]
-        index.codes, index._mean, index._axes = kept["codes"], kept["mean"], kept["axes"]
+        index.codes, index._axes = kept["codes"], kept["axes"]
         index._probes, index._centres = (
             (kept["probe_rows"], kept["probe_codes"]),
             kept.get("centres"),
@@ -317,24 +319,27 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return told, kept
 
 
-def exact(among: np.ndarray, asked: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def exact(
+    among: np.ndarray, asked: np.ndarray, k: int, squares: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return positions and Euclidean distances of the k nearest of all, the nearest first.
 
     Args:
         among: (N, D).
         asked: (Q, D).
         k: From 1 to N.
+        squares: |among|^2 (N,), where they are known.
 
     Example:
         >>> exact(np.array([[0.0], [3.0], [1.0]]), np.array([[0.9]]), 2)[0].tolist()
         [[2, 0]]
     """
-    lengths = np.einsum("nd,nd->n", among, among)
+    squares = squares_of(among) if squares is None else squares
     block = max(1, _BLOCK // len(among))
     places, distances = [], []
     for start in range(0, len(asked), block):
         some = asked[start : start + block]
-        squared = lengths - 2 * some @ among.T  # (q, N), but for |asked|^2
+        squared = squares - 2 * some @ among.T  # (q, N), but for |asked|^2
         near = np.argpartition(squared, k - 1, axis=1)[:, :k]
         apart = np.linalg.norm(among[near] - some[:, None], axis=2)  # of these few without rounding
         order = np.lexsort((near, apart), axis=1)  # equal distances by position
@@ -343,20 +348,29 @@ def exact(among: np.ndarray, asked: np.ndarray, k: int) -> tuple[np.ndarray, np.
     return np.concatenate(places), np.concatenate(distances).astype("float32")
 
 
-def main_axes(found: np.ndarray, whiten: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean (D,) and the main axes (D, K), divided by the spread to a power.
+def squares_of(rows: np.ndarray) -> np.ndarray:
+    """Return the squared length of each row, (N, D) -> (N,)."""
+    return np.einsum("nd,nd->n", rows, rows)
 
-    K is at most 128. Of fewer than four rows for each axis the spread is not known well enough:
-    their codes are centred and no more.
+
+def main_axes(found: np.ndarray, whiten: float) -> np.ndarray:
+    """Return the main axes of codes, divided by the spread along them to a power, (D, K).
+
+    Where nothing is to be whitened or narrowed, or where there are fewer than four rows for each
+    axis, which is too few to know the spread by, the axes are those of the code itself.
+
+    Args:
+        found: (N, D).
+        whiten: The power, from 0 to 1.
     """
-    mean = found.mean(axis=0, dtype="float64") if len(found) > 1 else np.zeros(found.shape[1])
     width = min(found.shape[1], _AXES)
-    if len(found) < _ROWS_PER_AXIS * width or not np.ptp(found, axis=0).any():
-        return mean.astype("float32"), np.eye(found.shape[1], dtype="float32")
-    fitted = PCA(width, random_state=0).fit(found)
-    used = fitted.explained_variance_ > _LEAST * fitted.explained_variance_[0]
-    scaled = fitted.components_[used].T * fitted.explained_variance_[used] ** (-whiten / 2)
-    return fitted.mean_.astype("float32"), scaled.astype("float32")
+    as_they_are = whiten == 0 and found.shape[1] == width
+    if as_they_are or len(found) < _ROWS_PER_AXIS * width or not found.any():
+        return np.eye(found.shape[1], dtype="float32")
+    fitted = TruncatedSVD(width, random_state=0).fit(found)
+    spread = fitted.singular_values_ / np.sqrt(len(found))  # root mean square
+    used = spread > _LEAST * spread[0]
+    return (fitted.components_[used].T * spread[used] ** -whiten).astype("float32")
 
 
 def _refuse_another(path, model, rows: np.ndarray, expected: np.ndarray) -> None:
