@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands import detect, search
+from aezoo.commands import compress, detect, search
 from aezoo.commands.shell import (
     Settings,
     Variant,
@@ -350,7 +350,7 @@ def quickstart(
     run_quickstart(out_dir, console())
 
 
-for task in (detect, search):
+for task in (detect, search, compress):
     task.add_to(app)
 
 

@@ -21,6 +21,8 @@ _HOMES = {
     "add_to_index": "aezoo.export.searching",
     "remove_from_index": "aezoo.export.searching",
     "find_in_index": "aezoo.export.searching",
+    "compress_files": "aezoo.export.compressing",
+    "decompress_file": "aezoo.export.compressing",
     "serve": "aezoo.export.serving",
     "write_layout": "aezoo.export.layouts",
 }
