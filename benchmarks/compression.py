@@ -4,11 +4,11 @@
 
 Fashion-MNIST: the 10,000 test pictures in one file, by a dense autoencoder of 64 numbers that the
 60,000 training pictures trained. Photos: tiles of 64x64 pixels of two of them, cut into tiles of
-16, by an autoencoder of 96 numbers that five others trained. Files are counted whole, with checksum and header; the model is
-not counted, nor are the tables of JPEG and WebP that stand in their decoders. JPEG and WebP are
-counted as files, one per picture, without their headers and containers (their coded data alone),
-and as one sheet of all pictures, padded to a multiple of 16 pixels so that no block has two of them. The control
-is linear: as many main components, quantised and coded as the codes are.
+16, by an autoencoder of 96 numbers that five others trained. Our files are counted whole, with
+header and checksum; the model is not counted, nor is what stands in the decoders of JPEG and WebP.
+These are counted as files, one per picture, without their headers and containers (the coded data
+alone), and as one sheet of all pictures, padded to whole 16x16 so that no block has two of them.
+The control is linear: as many main components, quantised and coded as the codes are.
 """
 
 import argparse

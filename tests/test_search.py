@@ -1,6 +1,8 @@
 """Search by likeness: what is found, what is kept, what is refused."""
 
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -125,7 +127,7 @@ def test_approximate_search_finds_most_of_what_is_near(rng, tmp_path, monkeypatc
 
 
 def test_without_faiss_approximate_search_says_what_to_install(rows, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
+    monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ZooError, match=r"aezoo\[search\]"):
         Index(model_of()).add(rows).find(rows[:1], approximate=True)
 
@@ -166,6 +168,18 @@ def test_the_shell_indexes_adds_removes_and_finds(bundle, photos, tmp_path, monk
         assert drawn.size[0] > 400
     assert "11 rows" in run("remove", out, "photos/b/1.png")
     assert "photos/b/1.png" not in open_index(out).names
+
+
+def test_asking_needs_no_tensorflow(bundle, photos, tmp_path):
+    make_index(bundle[1], photos, tmp_path / "i")
+    code = (
+        "import sys; sys.modules.update(tensorflow=None, keras=None, faiss=None)\n"
+        "from aezoo.export import find_in_index\n"
+        f"print(find_in_index({str(tmp_path / 'i')!r}, {str(photos / 'c' / '2.png')!r}, "
+        f"{str(tmp_path / 'found')!r}, k=1).hits.names)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == str([[str(photos / "c" / "2.png")]]), done.stderr
 
 
 def test_rows_of_an_array_are_found_by_number(bundle, tmp_path, rng):
@@ -212,6 +226,7 @@ def test_mistakes_are_told(rows, bundle, tmp_path):
         (lambda: index.find(rows[:1], k=0), "At least one"),
         (lambda: Index(model).find(rows[:1]), "is empty"),
         (lambda: Index(model, metric="cosin"), "Did you mean 'cosine'"),
+        (lambda: Index(model, whiten=2), "from 0 to 1"),
         (lambda: search.read(tmp_path / "none"), "no file"),
         (lambda: make_index(bundle[1], tmp_path, tmp_path), "already"),
     ):

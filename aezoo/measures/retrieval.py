@@ -31,6 +31,9 @@ def mean_average_precision(relevant: np.ndarray) -> float:
         >>> mean_average_precision(np.array([[True, False, True]])) == (1 + 2 / 3) / 2
         True
     """
-    counted = np.cumsum(relevant, axis=1)
-    precision = counted / np.arange(1, relevant.shape[1] + 1)
-    return float(((precision * relevant).sum(axis=1) / np.maximum(counted[:, -1], 1)).mean())
+    queries, places = np.nonzero(relevant)
+    counts = relevant.sum(axis=1)
+    starts = np.cumsum(counts) - counts
+    precision = (np.arange(len(places)) - np.repeat(starts, counts) + 1) / (places + 1)
+    sums = np.bincount(queries, weights=precision, minlength=len(relevant))
+    return float((sums / np.maximum(counts, 1)).mean())

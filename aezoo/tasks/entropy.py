@@ -29,7 +29,8 @@ def pack(symbols: np.ndarray) -> bytes:
     coder, models = constriction.stream.stack.AnsCoder(), []
     for channel in symbols.T[::-1]:  # a stack: what is written last is read first
         told, low, model = _shortest(channel)
-        coder.encode_reverse(np.ascontiguousarray(channel - low, "int32"), model)
+        if model is not None:
+            coder.encode_reverse(np.ascontiguousarray(channel - low, "int32"), model)
         models.append(told)
     head = zlib.compress(b"".join(reversed(models)), 9)
     return _COUNTS.pack(len(head)) + head + coder.get_compressed().astype("<u4").tobytes()
@@ -45,7 +46,7 @@ def unpack(content: bytes, count: int, channels: int) -> np.ndarray:
     found = np.empty((count, channels), "int32")
     for channel in range(channels):
         low, model, told = _told(told)
-        found[:, channel] = coder.decode(model, count) + low
+        found[:, channel] = low if model is None else coder.decode(model, count) + low
     return found
 
 
@@ -87,14 +88,14 @@ def _of_counts(counts: np.ndarray) -> bytes:
 
 
 def _told(content: bytes):
-    """Return the least symbol, the model, and what stands behind its description."""
+    """Return the least symbol, the model (None if it is the only one), and what follows."""
     model = _constriction().stream.model
     low, values = _RANGE.unpack_from(content)
     content = content[_RANGE.size :]
     if not values:
         values, mean, spread = _GAUSSIAN.unpack_from(content)
         if values == 1:
-            return low, model.Uniform(2), content[_GAUSSIAN.size :]
+            return low, None, content[_GAUSSIAN.size :]
         made = model.QuantizedGaussian(0, values - 1, float(mean), float(spread))
         return low, made, content[_GAUSSIAN.size :]
     width = content[0]
@@ -102,7 +103,7 @@ def _told(content: bytes):
     counts = (planes.astype("int64") << (8 * np.arange(width))[:, None]).sum(axis=0)
     rest = content[1 + width * values :]
     if values == 1:
-        return low, model.Uniform(2), rest
+        return low, None, rest
     shares = np.maximum(counts, 1e-9).astype("float64")
     return low, model.Categorical(shares / shares.sum(), perfect=False), rest
 

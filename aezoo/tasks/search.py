@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.decomposition import TruncatedSVD
 
 from aezoo.errors import ZooError, closest_match
 from aezoo.files import missing, whole_file
@@ -68,7 +67,8 @@ class Index:
         codes: As they are compared, float32 (N, D).
 
     Raises:
-        ZooError: For a metric that does not exist, or a model that does not encode.
+        ZooError: For a metric that does not exist, a power beyond 0 to 1, or a model that does not
+            encode.
 
     Example:
         >>> import aezoo
@@ -95,6 +95,8 @@ class Index:
                 closest=closest_match(metric, METRICS),
                 do=f"Choose from {', '.join(METRICS)}.",
             )
+        if not 0 <= whiten <= 1:
+            raise ZooError("The power of whitening is from 0 to 1.", received=whiten)
         codes.rows_spec(model)
         self.model, self.metric, self.whiten = model, metric, float(whiten)
         self.origin = dict(origin or {})
@@ -367,6 +369,8 @@ def main_axes(found: np.ndarray, whiten: float) -> np.ndarray:
     as_they_are = whiten == 0 and found.shape[1] == width
     if as_they_are or len(found) < _ROWS_PER_AXIS * width or not found.any():
         return np.eye(found.shape[1], dtype="float32")
+    from sklearn.decomposition import TruncatedSVD  # asking an index needs NumPy alone
+
     fitted = TruncatedSVD(width, random_state=0).fit(found)
     spread = fitted.singular_values_ / np.sqrt(len(found))  # root mean square
     used = spread > _LEAST * spread[0]
