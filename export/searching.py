@@ -12,7 +12,6 @@ from aezoo.export.runner import Bundle
 from aezoo.files import whole_file
 from aezoo.tasks import search
 from aezoo.tasks.search import Hits, Index
-from aezoo.tasks.search_picture import draw_hits
 
 _BATCH = 512  # rows read at once
 _DRAWN = 8  # queries
@@ -23,7 +22,7 @@ class Found:
     """What `find` found.
 
     Attributes:
-        folder: With hits.csv and, where there is something to draw, hits.png.
+        folder: With hits.csv and, where matplotlib is installed, hits.png.
         queries: What was asked with.
         hits: Names and distances.
     """
@@ -127,7 +126,8 @@ def find_in_index(
     Args:
         path: The index.
         input_path: As for `make_index`.
-        out: The folder to write: hits.csv (query, rank, name, distance) and hits.png.
+        out: The folder to write: hits.csv (query, rank, name, distance) and, where matplotlib is
+            installed, hits.png.
         k: How many rows to find for each.
         bundle_dir: Where the bundle is now; None looks where it was.
 
@@ -154,10 +154,20 @@ def find_in_index(
         for query, names, distances in zip(queries, hits.names, hits.distances, strict=True):
             for rank, (name, distance) in enumerate(zip(names, distances, strict=True), 1):
                 writer.writerow([query, rank, name, f"{distance:.6g}"])
-    few = min(_DRAWN, len(rows))
-    shown = [[_row_of(index, name) for name in names] for names in hits.names[:few]]
-    draw_hits(rows.read(0, few), queries[:few], shown, hits, out / "hits.png")
+    _draw(index, rows.read(0, min(_DRAWN, len(rows))), queries, hits, out / "hits.png")
     return Found(out, queries, hits)
+
+
+def _draw(index: Index, asked: np.ndarray, queries: list[str], hits: Hits, path: Path) -> None:
+    """Draw what was found; a machine that serves may have nothing to draw with."""
+    try:
+        from aezoo.tasks.search_picture import draw_hits
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        return
+    shown = [[_row_of(index, name) for name in names] for names in hits.names[: len(asked)]]
+    draw_hits(asked, queries[: len(asked)], shown, hits, path)
 
 
 class _Unknown:

@@ -6,6 +6,7 @@ Each channel has a distribution of its own, which stands before the symbols: a G
 deviation) or the histogram of the channel.
 """
 
+import math
 import struct
 import zlib
 
@@ -74,9 +75,8 @@ def _shortest(channel: np.ndarray):
 
 def _bell(values: int, mean: float, spread: float) -> np.ndarray:
     """Return the chances of each value, (values,), nearly as the coder has them."""
-    from scipy.stats import norm
-
-    edges = norm.cdf((np.arange(values + 1) - 0.5 - mean) / spread)
+    places = (np.arange(values + 1) - 0.5 - mean) / (spread * math.sqrt(2))
+    edges = np.array([math.erf(place) for place in places])
     return np.maximum(np.diff(edges) / max(edges[-1] - edges[0], 1e-12), 2.0**-24)
 
 
