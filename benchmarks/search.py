@@ -22,7 +22,8 @@ from task_table import Figure, write
 import aezoo
 from aezoo.data import load
 from aezoo.measures.retrieval import mean_average_precision, precision_at
-from aezoo.tasks.search import Index, exact, squares_of
+from aezoo.tasks.nearest import exact, squares_of
+from aezoo.tasks.search import Index
 
 RECIPE = {
     "hidden": (512,),

@@ -15,7 +15,8 @@ from aezoo.errors import ZooError
 from aezoo.export import Bundle, find_in_index, make_index, open_index
 from aezoo.measures.retrieval import mean_average_precision, precision_at
 from aezoo.tasks import search
-from aezoo.tasks.search import Index, exact, main_axes
+from aezoo.tasks.nearest import exact, main_axes
+from aezoo.tasks.search import Index
 
 
 def model_of(seed: int = 0):
