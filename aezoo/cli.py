@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands import denoise, detect, segment, transfer
+from aezoo.commands import compress, denoise, detect, search, segment, transfer
 from aezoo.commands.shell import (
     Settings,
     Variant,
@@ -350,7 +350,7 @@ def quickstart(
     run_quickstart(out_dir, console())
 
 
-for task in (detect, denoise, segment, transfer):
+for task in (detect, denoise, segment, transfer, search, compress):
     task.add_to(app)
 
 

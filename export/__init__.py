@@ -18,6 +18,13 @@ _HOMES = {
     "detect": "aezoo.export.detecting",
     "denoise": "aezoo.export.denoising",
     "segment": "aezoo.export.segmenting",
+    "make_index": "aezoo.export.searching",
+    "open_index": "aezoo.export.searching",
+    "add_to_index": "aezoo.export.searching",
+    "remove_from_index": "aezoo.export.searching",
+    "find_in_index": "aezoo.export.searching",
+    "compress_files": "aezoo.export.compressing",
+    "decompress_file": "aezoo.export.compressing",
     "serve": "aezoo.export.serving",
     "write_layout": "aezoo.export.layouts",
 }

@@ -1,0 +1,188 @@
+"""Picture files and arrays as one small file by a bundle, and back; needs no TensorFlow."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from aezoo.data import pictures
+from aezoo.data.folders import list_files
+from aezoo.errors import ZooError
+from aezoo.export.pictures import PictureFiles
+from aezoo.export.rows import open_rows
+from aezoo.export.runner import Bundle
+from aezoo.files import missing, require_new_folder, whole_file
+from aezoo.tasks.compression import Compressed, Compressor, decibels
+
+ROWS_FILE = "rows.npy"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shrunk:
+    """What `compress_files` made.
+
+    Attributes:
+        path: The file.
+        bytes: Its size.
+        count: Of pictures or rows.
+        pixels: Of all pictures, or numbers of all rows.
+        decibels: PSNR of what decompressing gives, over all of them; infinite where it is equal.
+    """
+
+    path: Path
+    bytes: int
+    count: int
+    pixels: int
+    decibels: float
+
+    def __str__(self) -> str:
+        bits = 8 * self.bytes / self.pixels
+        return (
+            f"{self.count:,} in {self.bytes:,} bytes: {bits:.3f} bits per pixel, "
+            f"PSNR {self.decibels:.1f} dB"
+        )
+
+
+def compress_files(
+    bundle_dir: str | Path,
+    inputs: list[str | Path],
+    out: str | Path,
+    step: float = 64.0,
+) -> Shrunk:
+    """Write pictures of any size, or the rows of an array or table, as one file of codes.
+
+    Pictures are cut into a grid of the model's size, mirrored at the edge where they do not fill
+    it, and joined again by `decompress_file`.
+
+    Args:
+        bundle_dir: A bundle that encodes and decodes.
+        inputs: Pictures and folders of them, or one `.npy`, `.csv` or `.parquet` file.
+        out: The file to write.
+        step: How coarse; see `aezoo.tasks.compression.Compressor`.
+
+    Raises:
+        ZooError: For inputs that are missing, unreadable or do not fit.
+
+    Example:
+        print(aezoo.export.compress_files("artifacts/conv_ae", ["photos"], "photos.aez"))
+    """
+    compressor, paths = Compressor(Bundle(bundle_dir), step), [Path(path) for path in inputs]
+    for path in paths:
+        if not path.exists():
+            raise missing(path)
+    if len(paths) == 1 and not paths[0].is_dir() and not pictures.is_picture(paths[0]):
+        spec = compressor.model.spec("encode")
+        rows = open_rows(compressor.model, spec, paths[0])
+        tiles, origin, count = rows.read(0, len(rows)), {}, len(rows)
+    else:
+        tiles, origin = _tiles_of(compressor, paths)
+        count = len(origin["pictures"])
+    made = compressor.compress(tiles, origin)
+    size = made.save(out)
+    answers = compressor.decompress(made)
+    pixels = np.prod(tiles.shape[:3] if tiles.ndim == 4 else tiles.shape)
+    if origin:
+        pixels = sum(height * width for _, height, width in origin["pictures"])
+    top = _white(compressor) if tiles.ndim == 4 else float(np.ptp(tiles))
+    return Shrunk(Path(out), size, count, int(pixels), decibels(tiles, answers, top))
+
+
+def decompress_file(bundle_dir: str | Path, path: str | Path, out: str | Path) -> list[Path]:
+    """Write the pictures of a compressed file as PNG, or its rows as `rows.npy`.
+
+    Args:
+        bundle_dir: The bundle that compressed them.
+        path: What `compress_files` wrote.
+        out: The folder to make, new.
+
+    Returns:
+        The files.
+
+    Raises:
+        ZooError: For another bundle, or a file that is damaged or none of ours.
+    """
+    compressor, out = Compressor(Bundle(bundle_dir)), Path(out)
+    made = Compressed.load(path)
+    require_new_folder(out, "Choose another --out.")
+    rows = compressor.decompress(made)
+    if "pictures" not in made.origin:
+        with whole_file(out / ROWS_FILE) as part:
+            np.save(part, rows)
+        return [out / ROWS_FILE]
+    eight_bit = np.clip(np.round(rows * (255 / _white(compressor))), 0, 255).astype("uint8")
+    written, start = [], 0
+    for name, height, width in made.origin["pictures"]:
+        lines, columns = _grid((height, width), rows.shape[1:3])
+        tiles = eight_bit[start : start + lines * columns]
+        start += lines * columns
+        whole = joined(tiles, lines, columns)[:height, :width]  # (H, W, C)
+        file = (out / name).with_suffix(".png")
+        with whole_file(file) as part:
+            Image.fromarray(whole[..., 0] if whole.shape[-1] == 1 else whole).save(part)
+        written.append(file)
+    return written
+
+
+def cut(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Cut a picture into tiles, line by line: (H, W, C) -> (lines * columns, h, w, C).
+
+    Example:
+        >>> picture = np.arange(15).reshape(3, 5, 1)
+        >>> tiles = cut(picture, (2, 2))
+        >>> bool((joined(tiles, 2, 3)[:3, :5] == picture).all())
+        True
+    """
+    lines, columns = _grid(picture.shape[:2], size)
+    missing_rows = lines * size[0] - picture.shape[0], columns * size[1] - picture.shape[1]
+    filled = np.pad(picture, [*((0, n) for n in missing_rows), (0, 0)], mode="symmetric")
+    split = filled.reshape(lines, size[0], columns, size[1], -1)
+    return split.swapaxes(1, 2).reshape(lines * columns, *size, picture.shape[-1])
+
+
+def joined(tiles: np.ndarray, lines: int, columns: int) -> np.ndarray:
+    """Put tiles beside each other again: (lines * columns, h, w, C) -> (H, W, C)."""
+    _, height, width, channels = tiles.shape
+    grid = tiles.reshape(lines, columns, height, width, channels).swapaxes(1, 2)
+    return grid.reshape(lines * height, columns * width, channels)
+
+
+def _grid(size: tuple[int, int], tile: tuple[int, int]) -> tuple[int, int]:
+    return -(-size[0] // tile[0]), -(-size[1] // tile[1])
+
+
+def _tiles_of(compressor: Compressor, paths: list[Path]) -> tuple[np.ndarray, dict]:
+    """Return the tiles of all pictures, and their names and sizes."""
+    files = [(p, p.name) for p in paths if not p.is_dir()]
+    for folder in (p for p in paths if p.is_dir()):
+        files += [(p, p.relative_to(folder).as_posix()) for p in list_files(folder)[0]]
+    if not files:
+        raise ZooError("The folder holds no picture.", received=str(paths[0]))
+    names = [str(Path(name).with_suffix("")) for _, name in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ZooError(
+            "Two pictures would have the same name when they are written again.",
+            received=twice[0],
+            do="Rename one of them, or compress them into files of their own.",
+        )
+    bundle = compressor.model
+    reader = PictureFiles(bundle, bundle.spec("encode"), files[0][0])  # refuses other models
+    height, width, channels = bundle.spec("encode").inputs[0].shape
+    tiles, told = [], []
+    for file, name in files:
+        try:
+            picture = pictures.decode(file).convert("L" if channels == 1 else "RGB")
+        except pictures.UnreadablePicture as error:
+            raise ZooError(f"{file} cannot be read: {error}.") from None
+        values = np.asarray(picture).reshape(picture.height, picture.width, channels)
+        tiles.append(cut(values, (height, width)))
+        told.append([name, picture.height, picture.width])
+    found = np.concatenate(tiles)
+    return found if reader.scale is None else found * reader.scale, {"pictures": told}
+
+
+def _white(compressor: Compressor) -> float:
+    preprocessing = compressor.model.manifest.preprocessing
+    of_dtype = 255.0 if compressor.model.spec("encode").inputs[0].dtype == "uint8" else 1.0
+    return preprocessing.get("white") or of_dtype
