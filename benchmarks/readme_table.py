@@ -52,11 +52,13 @@ def reference_and_ours(e: Entry) -> str:
 
 
 def tasks() -> str:
-    """Return the table of what the tasks reach, one row per figure."""
+    """Return the table of what the tasks reach, one row per figure that something was asked of."""
     lines = ["| task | what | ours | beside it | command |", "| --- | --- | --- | --- | --- |"]
     for task, rows in task_table.read(ROOT / "results" / "tasks").items():
         for data, figure in dict.fromkeys((row["data"], row["figure"]) for row in rows):
             of_figure = [r for r in rows if (r["data"], r["figure"]) == (data, figure)]
+            if not any(r["goal"] for r in of_figure):
+                continue
             ours = "; ".join(_task_cell(r) for r in of_figure if r["ours"])
             beside = ", ".join(_task_cell(r) for r in of_figure if not r["ours"])
             name, command = task.replace("_", " "), f"`{rows[0]['command']}`"
@@ -68,7 +70,7 @@ def _task_cell(row: dict[str, str]) -> str:
     bold = "**" if row["ours"] else ""
     least = f" (of {row['n']}, least {float(row['least']):.3g})" if int(row["n"]) > 1 else ""
     goal = row["goal"].replace(">=", "≥").replace("<=", "≤")
-    asked = f", asked {goal}" if goal else ""
+    asked = f" (asked {goal})" if goal else ""
     return f"{row['method']} {bold}{float(row['mean']):.4g}{bold}{least}{asked}"
 
 
