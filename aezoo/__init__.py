@@ -6,6 +6,7 @@ is what you serve.
 
 import importlib
 
+from aezoo.quiet import without_collecting
 from aezoo.version import __version__
 
 # Where each public name lives; nothing is imported before it is used.
@@ -34,10 +35,11 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in _SUBMODULES:
-        return importlib.import_module(f"aezoo.{name}")
+    with without_collecting():
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        if name in _SUBMODULES:
+            return importlib.import_module(f"aezoo.{name}")
     raise AttributeError(f"module 'aezoo' has no attribute {name!r}")
 
 

@@ -109,6 +109,10 @@ def train(
         from aezoo.registry import find
 
         find(entry)  # a misspelt name is told before TensorFlow has loaded
+    if data is not None:
+        from aezoo.data.find import require_found
+
+        require_found(data)  # so is this one
     start_tensorflow()
     import aezoo
 

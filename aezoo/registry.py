@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aezoo.errors import ZooError, closest_match
+from aezoo.quiet import without_collecting
 from aezoo.yaml_text import parse_yaml
 
 if TYPE_CHECKING:  # pydantic's classes take longer to make than the list takes to print
@@ -308,11 +309,12 @@ def import_class(builder: str, name: str) -> type:
         )
     try:
         from_file = module_name.endswith(".py")
-        module = (
-            _module_of_file(Path(module_name))
-            if from_file
-            else importlib.import_module(module_name)
-        )
+        with without_collecting():  # it imports TensorFlow
+            module = (
+                _module_of_file(Path(module_name))
+                if from_file
+                else importlib.import_module(module_name)
+            )
     except (ModuleNotFoundError, FileNotFoundError) as error:
         missing = getattr(error, "name", None)
         if missing and not module_name.startswith(missing):

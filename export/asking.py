@@ -1,6 +1,6 @@
 """Ask the written files in processes of their own, while Keras answers here.
 
-A process that has answered rests for a minute: the next export finds its runtime loaded.
+A process that has answered rests for a while: the next export finds its runtime loaded.
 """
 
 import atexit
@@ -59,6 +59,7 @@ class Process:
         self.name = NAMES[kind]
         self.answers = Path()
         self.rested_at = 0.0
+        self.owed = self.given = 0  # replies
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
         # -P keeps this folder's modules off its path.
         command = [sys.executable, "-P", str(Path(__file__).with_name("replay.py")), kind]
@@ -109,6 +110,10 @@ class Process:
         # A machine that stalls may take long to tell it.
         return self.process.poll() is None and time.monotonic() - self.rested_at < RESTS / 4
 
+    def is_idle(self) -> bool:
+        """Whether it runs, has loaded its runtime and has answered all that it was asked."""
+        return self.process.poll() is None and self.given > 0 and not self.owed
+
     def end(self) -> None:
         """End it, whatever it does."""
         self.process.kill()
@@ -120,6 +125,7 @@ class Process:
             key: str(value.absolute()) if isinstance(value, Path) else value
             for key, value in command.items()
         }
+        self.owed += 1
         with contextlib.suppress(BrokenPipeError):  # it ended already: `_reply` says why
             self.process.stdin.write(json.dumps(told) + "\n")
             self.process.stdin.flush()
@@ -129,6 +135,7 @@ class Process:
         if not line:
             self._require_success()
             raise Interrupted(f"{self.name} ended before it answered.")
+        self.owed, self.given = self.owed - 1, self.given + 1
         return json.loads(line)
 
     def _require_success(self) -> None:
@@ -168,19 +175,26 @@ def processes(*kinds: str) -> Iterator[tuple[dict[str, Process], Path]]:
             for kind in kinds:
                 started[kind] = _awake(kind)
             yield started, Path(folder)
-            alive = {k: one for k, one in started.items() if one.process.returncode is None}
-            for one in alive.values():
-                one.rest()
-        except BaseException:  # its cause may lie in them
+            _keep(started)
+        except BaseException as error:
+            told = isinstance(error, ZooError)  # else its cause may lie in them
             for one in started.values():
-                one.end()
+                if not (told and one.is_idle()):
+                    one.end()
+            _keep(started)
             raise
+
+
+def _keep(started: dict[str, Process]) -> None:
+    """Let those that still run rest for the next use; end the others."""
     for kind, one in started.items():
-        if kind not in alive:
+        if one.process.returncode is not None:
             one.end()
             continue
-        end_resting(kind)  # of two that ran at once, one stays
-        _resting[kind] = one
+        one.rest()
+        if _resting.get(kind) is not one:
+            end_resting(kind)  # of two that ran at once, one stays
+            _resting[kind] = one
 
 
 def _awake(kind: str) -> Process:

@@ -310,11 +310,11 @@ def _compared(
 ) -> tuple[list[Comparison], list[Undecided]]:
     largest: dict[tuple[str, str], dict[str, float]] = {}
     undecided = []
-    for kind in ("onnx", "saved_model"):
-        answers = runtimes[kind].wait()
+    answers = {kind: runtimes[kind].wait() for kind in ("onnx", "saved_model")}
+    for kind, answered in answers.items():
         for e in endpoints:
             largest[kind, e.name], places = largest_differences(
-                e.spec, questions, expected, answers, runtimes[kind].name
+                e.spec, questions, expected, answered, runtimes[kind].name
             )
             undecided += [
                 Undecided(endpoint=e.name, output=output, runtime=kind, batch=batch, index=place)

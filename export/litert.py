@@ -52,6 +52,7 @@ def _convert(endpoint: Endpoint) -> bytes:
     function = endpoint.traceable(batch=1).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.exclude_conversion_metadata = True  # a hash that differs each time, slowly written
     made = flatbuffer_utils.convert_bytearray_to_object(converter.convert())
     outputs = tf.nest.flatten({name: name for name in function.structured_outputs})
     made.signatureDefs = [_signature(made.subgraphs[0], endpoint, outputs)]

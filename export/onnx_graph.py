@@ -20,7 +20,9 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 from onnx import TensorProto, external_data_helper
+from tf2onnx.graph import Graph
 from tf2onnx.optimizer import MergeDuplicatedNodesOptimizer, _optimizers
+from tf2onnx.optimizer.optimizer_base import GraphOptimizerBase
 from tf2onnx.utils import make_name
 
 from aezoo.endpoints import Endpoint, signature_of
@@ -85,11 +87,36 @@ def _converted(function: tf.function, spec: EndpointSpec) -> onnx.ModelProto:
 
     To go on without a failed optimizer it copies the graph before each: a quarter of the time.
     """
-    with fused_layers(), _quiet(), mock.patch.dict(_optimizers, merge_duplication=_MergeByName):
+    by_name = mock.patch.dict(_optimizers, merge_duplication=_MergeByName)
+    quick = mock.patch.object(GraphOptimizerBase, "optimize", _optimize)
+    with fused_layers(), _quiet(), by_name, quick:
         options = {"opset": OPSET, "custom_op_handlers": {"Log1p": (_log1p, [])}}
         with contextlib.suppress(Exception), _no_copies():
             return tf2onnx.convert.from_function(function, signature_of(spec), **options)[0]
         return tf2onnx.convert.from_function(function, signature_of(spec), **options)[0]
+
+
+def _optimize(self: GraphOptimizerBase, graph: Graph, iteration: int) -> Graph:
+    """Run one of tf2onnx's optimizers; tidy up only if it changed the graph, which few do.
+
+    tf2onnx writes the whole graph anew after each, which for loops is half of the conversion.
+    """
+    self.opt_iteration = iteration
+    graph = self._optimize(graph)
+    if getattr(graph, "tidy", None) != _wiring(graph):
+        graph.update_proto()
+        graph.delete_unused_nodes(graph.outputs)
+        graph.tidy = _wiring(graph)
+    return graph
+
+
+def _wiring(graph: Graph) -> list:
+    """Return every node with what it takes and gives, those inside loops too."""
+    found = [graph.outputs[:]]
+    for node in graph.get_nodes():
+        found.append((node.name, node.type, node.input[:], node.output[:]))
+        found += [(at, _wiring(body)) for at, body in (node.get_body_graphs() or {}).items()]
+    return found
 
 
 def _log1p(graph, node, name, arguments):

@@ -30,7 +30,10 @@ def main(kind: str) -> None:
     """Obey commands until there are no more."""
     told = os.fdopen(os.dup(1), "w")  # for replies alone
     os.dup2(2, 1)
+    gc.disable()
     load = LOADERS[kind]()
+    gc.freeze()  # nothing that was imported is garbage
+    gc.enable()
     ask, asked = None, {}
     for line in sys.stdin:
         _end_in(0)
@@ -121,8 +124,8 @@ def with_onnxruntime():
 
 def with_tensorflow():
     """Load TensorFlow; return what opens a SavedModel."""
-    # Keras imports these where they are installed, and a third of the time goes with them.
-    sys.modules.update(dict.fromkeys(("matplotlib", "pandas", "sklearn")))
+    # TensorFlow imports Keras where it is installed, half of the time: a server needs none of it.
+    sys.modules["keras"] = None
     import tensorflow as tf
 
     def load(folder: Path):

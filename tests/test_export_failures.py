@@ -58,6 +58,7 @@ def quick(monkeypatch, tmp_path_factory):
 
 @pytest.fixture
 def model():
+    keras.utils.set_random_seed(0)
     return DenseAE(input_shape=(5,), hidden=(4,), latent_dim=2)
 
 
@@ -100,7 +101,15 @@ def test_ctrl_c_leaves_nothing_and_goes_on_up(model, quick, monkeypatch, tmp_pat
     assert everything_in(tmp_path) == []
 
 
-def test_ctrl_c_ends_the_processes_that_were_started():
+@pytest.fixture
+def nobody_rests(monkeypatch):
+    """Put the resting processes aside, which other tests will want again."""
+    monkeypatch.setattr(asking, "_resting", {})
+    yield
+    asking.end_resting()
+
+
+def test_ctrl_c_ends_the_processes_that_were_started(nobody_rests):
     with (
         pytest.raises(KeyboardInterrupt),
         asking.processes("onnx", "saved_model") as (
@@ -115,8 +124,7 @@ def test_ctrl_c_ends_the_processes_that_were_started():
     assert not folder.exists()
 
 
-def test_a_process_that_answered_rests_for_the_next_export_and_one_that_failed_ends():
-    asking.end_resting()
+def test_a_process_that_answered_rests_for_the_next_export_and_one_that_failed_ends(nobody_rests):
     with asking.processes("onnx") as (started, _):
         first = started["onnx"]
     with asking.processes("onnx") as (started, _):
@@ -134,8 +142,7 @@ def test_a_process_that_answered_rests_for_the_next_export_and_one_that_failed_e
     assert started["onnx"].process.returncode is not None
 
 
-def test_a_process_that_rests_too_long_ends_itself(monkeypatch):
-    asking.end_resting()
+def test_a_process_that_rests_too_long_ends_itself(nobody_rests, monkeypatch):
     monkeypatch.setattr(asking, "RESTS", 1)
     with asking.processes("onnx") as (started, _):
         first = started["onnx"]

@@ -11,6 +11,19 @@ from aezoo.data.source import Source
 from aezoo.errors import ZooError, closest_match
 
 
+def require_found(source: str) -> None:
+    """Refuse what names neither a data set nor a path; reads nothing.
+
+    Raises:
+        ZooError: With the closest name.
+
+    Example:
+        >>> require_found("digits")
+    """
+    if not (named.known_name(source) or (source.strip() and Path(source).expanduser().exists())):
+        raise _unknown(source)
+
+
 def read(source: Any, section: DataSection, taken: tuple[str, ...], memory_limit: int) -> Source:
     """Return what `source` names, still in the parts that it came in.
 
