@@ -16,6 +16,7 @@ _HOMES = {
     "score_with_spark": "aezoo.export.spark",
     "bench_bundle": "aezoo.export.bench",
     "detect": "aezoo.export.detecting",
+    "fill": "aezoo.export.filling",
     "serve": "aezoo.export.serving",
     "write_layout": "aezoo.export.layouts",
 }

@@ -106,8 +106,9 @@ def made(known: np.ndarray, modality: str, rng: np.random.Generator) -> np.ndarr
     """Return what stays known of each row once more of it is hidden.
 
     Where rows have gaps, each loses what another row lacks, so that holes are like the gaps of the
-    data. Complete rows lose cells drawn one by one; of series and pictures every second row loses
-    a stretch or a rectangle instead.
+    data; in a table half of that, so that the rest is not much less than new rows have. Complete
+    rows lose cells drawn one by one; of series and pictures every second row loses a stretch or a
+    rectangle instead.
 
     Args:
         known: (N, ...), what is known; each row keeps at least one cell.
@@ -117,7 +118,10 @@ def made(known: np.ndarray, modality: str, rng: np.random.Generator) -> np.ndarr
     count = len(known)
     gapped = np.flatnonzero(~known.reshape(count, -1).all(axis=1))
     if len(gapped) >= 0.1 * count:
-        kept = known & known[rng.choice(gapped, count)]
+        stays = known[rng.choice(gapped, count)]
+        if modality == "features":
+            stays |= rng.random(known.shape) < 0.5
+        kept = known & stays
     else:
         shares = rng.uniform(*_SHARES, count)
         kept = known & (rng.random(known.shape) >= shares.reshape(-1, *[1] * (known.ndim - 1)))

@@ -26,12 +26,12 @@ from aezoo.tasks.projection import PASSES, TOLERANCE, Asked, Filled, fill, proje
 from aezoo.training import train
 
 LINEAR = "linear autoencoder"  # among what was tried
-_RIDGES = (0.0, 0.01, 0.03, 0.1, 0.3)
+_RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3)
 _WIDEST = 1500  # values in a row, up to which it is tried
 _COPIES, _ROWS = 20, 20_000  # of each training row, with other holes: at most, and so many rows
 _STEPS = 1500  # of the optimiser in each of two stages, about
 _OWN = 3  # passes, at most, that the second stage learns to go on from
-_DRAWS = 2  # of holes per validation row
+_DRAWS = 5  # of holes per validation row, of a table; of longer rows, two
 
 
 class Imputer(TransformerMixin, BaseEstimator):
@@ -267,7 +267,8 @@ class _Holes:
 
     def __init__(self, start: np.ndarray, known: np.ndarray, modality: str, rng):
         self.modality = modality
-        self.rows, self.known = (np.concatenate([v] * _DRAWS) for v in (start, known))
+        draws = _DRAWS if modality == "features" else 2
+        self.rows, self.known = (np.concatenate([v] * draws) for v in (start, known))
         self.kept = holes.made(self.known, modality, rng)
 
     def error(self, ask, centre, unit, passes: int, tolerance: float) -> float:
