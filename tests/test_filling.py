@@ -154,7 +154,9 @@ def test_holes_start_from_their_neighbours():
     assert started[0].tolist() == [3.0, 2.0, 2.0] or started[0].tolist() == [3.0, 4.0, 2.0]
 
 
-@pytest.mark.parametrize("modality, shape", [("features", (6,)), ("series", (9, 2)), ("image", (7, 5, 1))])
+@pytest.mark.parametrize(
+    "modality, shape", [("features", (6,)), ("series", (9, 2)), ("image", (7, 5, 1))]
+)
 def test_made_holes_leave_something_of_every_row(modality, shape, rng):
     known = np.ones((50, *shape), bool)
     kept = holes.made(known, modality, rng)
@@ -185,7 +187,9 @@ def test_the_bundle_fills_a_file_by_column_name_without_tensorflow(made, tmp_pat
     code = "import sys; from aezoo.export import fill; print(fill(*sys.argv[1:]));"
     code += "assert 'tensorflow' not in sys.modules"
     paths = [folder, tmp_path / "new.csv", tmp_path / "full.csv"]
-    told = subprocess.run([sys.executable, "-c", code, *map(str, paths)], capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, "-c", code, *map(str, paths)], capture_output=True, text=True
+    )
     count = int(np.isnan(rows).sum())
     assert told.returncode == 0, told.stderr
     assert f"{count} cells filled" in told.stdout

@@ -1,7 +1,7 @@
 """From a file with gaps to a bundle that fills them: one call.
 
-    20 % of the rows are kept aside; holes are made in them, and what is put in is compared with
-    what was there, beside the mean, the nearest neighbours and the regressions of scikit-learn.
+20 % of the rows are kept aside; holes are made in them, and what is put in is compared with
+what was there, beside the mean, the nearest neighbours and the regressions of scikit-learn.
 """
 
 import dataclasses

@@ -27,7 +27,7 @@ from aezoo.training import train
 
 LINEAR = "linear autoencoder"  # among what was tried
 _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3)
-_WIDEST = 1500  # values in a row, up to which it is tried
+_WIDEST = 1500  # values in a row, up to which it is tried on series and pictures
 _COPIES, _ROWS = 20, 20_000  # of each training row, with other holes: at most, and so many rows
 _STEPS = 1500  # of the optimiser in each of two stages, about
 _OWN = 3  # passes, at most, that the second stage learns to go on from
@@ -39,7 +39,8 @@ class Imputer(TransformerMixin, BaseEstimator):
 
     Args:
         entry: Name of a zoo entry, or path of a YAML, to train on made holes; None tries the linear
-            autoencoder in closed form and, for series and pictures, a convolutional one.
+            autoencoder in closed form and, for pictures, a convolutional one; rows of more than
+            1,500 values are left to the latter.
         modality: `image`, `features` or `series`; None takes what the array looks like: two axes
             are a table, three of real numbers series.
         validation: Share of the rows on which what was tried is compared.
@@ -66,7 +67,7 @@ class Imputer(TransformerMixin, BaseEstimator):
         self,
         entry: str | None = None,
         modality: str | None = None,
-        validation: float = 0.15,
+        validation: float = 0.2,
         passes: int = PASSES,
         tolerance: float = TOLERANCE,
         settings: dict | None = None,
@@ -113,9 +114,10 @@ class Imputer(TransformerMixin, BaseEstimator):
         start = holes.started(rows, known, modality, centre)
         test = _Holes(start[setting], known[setting], modality, rng)
         tried: dict[str, _Tried] = {}
-        if self.entry is None and start[0].size <= _WIDEST:
+        narrow = start[0].size <= _WIDEST
+        if self.entry is None and (narrow or modality == "features"):
             tried[LINEAR] = self._linear(start, known, learning, modality, test)
-        if self.entry is not None or modality != "features":
+        if self.entry is not None or modality == "image" or not tried:
             entry, settings = self._recipe(modality, start.shape[1:])
             tried[entry] = self._trained(entry, settings, start, known, learning, test, rng)
         ranked = dict(sorted(tried.items(), key=lambda item: item[1].error))
@@ -160,7 +162,10 @@ class Imputer(TransformerMixin, BaseEstimator):
         scaling = "unit" if modality == "image" and 0 <= start.min() <= start.max() <= 1 else None
         scales = Preprocessing.fit(start, scaling or "standardize")
         shift, scale = (np.asarray(v, "float32") for v in (scales.shift, scales.scale))
-        flat, seen = ((start - shift) / scale).reshape(len(start), -1), known.reshape(len(start), -1)
+        flat, seen = (
+            ((start - shift) / scale).reshape(len(start), -1),
+            known.reshape(len(start), -1),
+        )
 
         def asking(weights: gaussian.Weights):
             def ask(rows):
@@ -171,7 +176,9 @@ class Imputer(TransformerMixin, BaseEstimator):
 
         found = gaussian.moments(flat[learning], seen[learning])
         errors = {
-            ridge: test.error(asking(found.weights(ridge)), shift, scale, self.passes, self.tolerance)
+            ridge: test.error(
+                asking(found.weights(ridge)), shift, scale, self.passes, self.tolerance
+            )
             for ridge in _RIDGES
         }
         ridge = min(errors, key=errors.get)
@@ -197,8 +204,12 @@ class Imputer(TransformerMixin, BaseEstimator):
                     asked = Asked(model)
                     moves = self.tolerance * asked.unit
                     rows = projected(asked, rows, known, _OWN, moves)[0]
-                    for own, part in enumerate(np.array_split(rng.permutation(len(rows)), _OWN + 1)):
-                        open_rows[part] = projected(asked, open_rows[part], kept[part], own, moves)[0]
+                    for own, part in enumerate(
+                        np.array_split(rng.permutation(len(rows)), _OWN + 1)
+                    ):
+                        open_rows[part] = projected(asked, open_rows[part], kept[part], own, moves)[
+                            0
+                        ]
                     settings = {k: v for k, v in settings.items() if k in TrainSection.model_fields}
                 model = train(
                     entry if model is None else None,
@@ -212,9 +223,7 @@ class Imputer(TransformerMixin, BaseEstimator):
         asked, errors = Asked(model), {}
         for passes in sorted({1, 2, 4, 8, 16, self.passes}):
             if passes <= self.passes:
-                errors[passes] = test.error(
-                    asked, asked.centre, asked.unit, passes, self.tolerance
-                )
+                errors[passes] = test.error(asked, asked.centre, asked.unit, passes, self.tolerance)
         passes = min(errors, key=errors.get)
         return _Tried(model, errors[passes], passes)
 

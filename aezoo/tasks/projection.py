@@ -81,9 +81,7 @@ class Asked:
         return self._ask(**{taken.name: rows.astype(taken.dtype)})["reconstruction"]
 
 
-def fill(
-    model, X, missing=None, *, passes: int = PASSES, tolerance: float = TOLERANCE
-) -> Filled:
+def fill(model, X, missing=None, *, passes: int = PASSES, tolerance: float = TOLERANCE) -> Filled:
     """Fill the holes of rows with a fitted autoencoder.
 
     Args:
