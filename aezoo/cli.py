@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands import detect, fill
+from aezoo.commands import detect, fill, generate
 from aezoo.commands.shell import (
     Settings,
     Variant,
@@ -350,7 +350,7 @@ def quickstart(
     run_quickstart(out_dir, console())
 
 
-for task in (detect, fill):
+for task in (detect, fill, generate):
     task.add_to(app)
 
 

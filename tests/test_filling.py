@@ -20,8 +20,8 @@ from aezoo.errors import ZooError
 from aezoo.export import Bundle, fill
 from aezoo.tasks import filling, gaussian, holes
 from aezoo.tasks.imputation import LINEAR, Imputer
-from aezoo.tasks.projection import projected
 from aezoo.tasks.projection import fill as filled_by
+from aezoo.tasks.projection import projected
 
 NAMES = ["flow", "heat", "speed", "tilt"]
 

@@ -23,7 +23,7 @@ _RIDGE = 1e-3  # of the mean variance, that each round adds
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Of the linear autoencoder: the encoder's kernel (D, K) and bias (K,); the decoder's bias (D,).
+    """Of the linear autoencoder: encoder's kernel (D, K) and bias (K,), decoder's bias (D,).
 
     The decoder's kernel is the encoder's, transposed.
     """

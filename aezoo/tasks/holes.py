@@ -1,5 +1,7 @@
 """Missing cells: where they are, what stands in them at first, and holes made to learn from."""
 
+import contextlib
+
 import numpy as np
 
 from aezoo.data.arrays import as_modality
@@ -29,10 +31,8 @@ def rows_and_known(X, missing=None, modality: str | None = None) -> tuple[np.nda
     """
     rows = np.asarray(X)
     if rows.dtype.kind == "O":
-        try:
+        with contextlib.suppress(TypeError, ValueError):  # said below
             rows = rows.astype("float64")
-        except (TypeError, ValueError):
-            pass  # said below
     if rows.dtype.kind not in "buif" or rows.ndim < 2:
         raise ZooError(
             "Rows are numbers, (N, ...), with NaN where one is missing.",
