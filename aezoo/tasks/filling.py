@@ -111,7 +111,7 @@ def _measured(
 ) -> dict[str, dict[str, float]]:
     """Return the error of each method in the same made holes, in standard deviations."""
     modality = imputer.model_.input_name
-    rows, known = holes.rows_and_known(test, None, modality)
+    _, known = holes.rows_and_known(test, None, modality)
     kept = holes.made(known, modality, rng).reshape(test.shape)
     hidden = known.reshape(test.shape) & ~kept
     opened = np.where(kept, test, np.nan)

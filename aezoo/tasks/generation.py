@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from aezoo import samplers
-from aezoo.errors import ZooError
+from aezoo.errors import ZooError, closest_match
 from aezoo.files import missing
 
 PRIOR = "prior"
@@ -45,8 +45,6 @@ class Generator:
 
     def __init__(self, model, sampler: str = "mixture", seed: int = 0):
         if sampler not in KINDS:
-            from aezoo.errors import closest_match
-
             raise ZooError(
                 "There is no sampler of this kind.",
                 received=sampler,

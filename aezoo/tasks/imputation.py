@@ -25,7 +25,8 @@ from aezoo.tasks import gaussian, holes
 from aezoo.tasks.projection import PASSES, TOLERANCE, Asked, Filled, fill, projected
 from aezoo.training import train
 
-LINEAR = "linear autoencoder"  # among what was tried
+CLOSED = "mixture_ae"  # whose weights need no training
+_CLUSTERS, _ROWS_EACH = (1, 3, 10, 30), 20  # that it is tried with; rows that a cluster needs
 _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3)
 _WIDEST = 1500  # values in a row, up to which it is tried on series and pictures
 _COPIES, _ROWS = 20, 20_000  # of each training row, with other holes: at most, and so many rows
@@ -38,9 +39,9 @@ class Imputer(TransformerMixin, BaseEstimator):
     """Fills in what is missing of rows.
 
     Args:
-        entry: Name of a zoo entry, or path of a YAML, to train on made holes; None tries the linear
-            autoencoder in closed form and, for pictures, a convolutional one; rows of more than
-            1,500 values are left to the latter.
+        entry: Name of a zoo entry, or path of a YAML, to train on made holes; None tries
+            `mixture_ae` in closed form and, for pictures, `conv_ae`; series and pictures of more
+            than 1,500 values are left to the latter.
         modality: `image`, `features` or `series`; None takes what the array looks like: two axes
             are a table, three of real numbers series.
         validation: Share of the rows on which what was tried is compared.
@@ -116,7 +117,7 @@ class Imputer(TransformerMixin, BaseEstimator):
         tried: dict[str, _Tried] = {}
         narrow = start[0].size <= _WIDEST
         if self.entry is None and (narrow or modality == "features"):
-            tried[LINEAR] = self._linear(start, known, learning, modality, test)
+            tried[CLOSED] = self._closed(start, known, learning, modality, test)
         if self.entry is not None or modality == "image" or not tried:
             entry, settings = self._recipe(modality, start.shape[1:])
             tried[entry] = self._trained(entry, settings, start, known, learning, test, rng)
@@ -156,8 +157,8 @@ class Imputer(TransformerMixin, BaseEstimator):
         filters = (64, 64) if small or modality == "series" else (32, 64, 128)
         return "conv_ae", usual | {"filters": filters, "kernel_size": 5} | given
 
-    def _linear(self, start, known, learning, modality, test) -> "_Tried":
-        """Return the linear autoencoder of the ridge that fills the made holes best."""
+    def _closed(self, start, known, learning, modality, test) -> "_Tried":
+        """Return `mixture_ae` with the clusters and the ridge that fill the made holes best."""
         shape = start.shape[1:]
         scaling = "unit" if modality == "image" and 0 <= start.min() <= start.max() <= 1 else None
         scales = Preprocessing.fit(start, scaling or "standardize")
@@ -174,16 +175,19 @@ class Imputer(TransformerMixin, BaseEstimator):
 
             return ask
 
-        found = gaussian.moments(flat[learning], seen[learning])
-        errors = {
-            ridge: test.error(
-                asking(found.weights(ridge)), shift, scale, self.passes, self.tolerance
-            )
-            for ridge in _RIDGES
-        }
-        ridge = min(errors, key=errors.get)
-        weights = gaussian.moments(flat, seen).weights(ridge)
-        return _Tried(_linear_model(shape, weights, scales), errors[ridge], self.passes)
+        errors = {}
+        for components in _CLUSTERS:
+            if components > 1 and len(learning) < _ROWS_EACH * components:
+                continue
+            found = gaussian.fit(flat[learning], seen[learning], components, self.random_state)
+            for ridge in _RIDGES:
+                ask = asking(found.weights(ridge))
+                error = test.error(ask, shift, scale, self.passes, self.tolerance)
+                errors[components, ridge] = error
+        components, ridge = min(errors, key=errors.get)
+        weights = gaussian.fit(flat, seen, components, self.random_state).weights(ridge)
+        model = _mixture_model(shape, weights, scales)
+        return _Tried(model, errors[components, ridge], self.passes)
 
     def _trained(self, entry, settings, start, known, learning, test, rng) -> "_Tried":
         """Return a model trained on made holes.
@@ -306,12 +310,12 @@ def _means(rows: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, sums / np.maximum(counts, 1), rows[known].mean())
 
 
-def _linear_model(shape: tuple[int, ...], weights: gaussian.Weights, scales: Preprocessing):
-    """Return `simple_ae` without a bend, of these weights."""
-    linear = dict.fromkeys(("latent_activation", "output_activation"), "linear")
-    width = weights.kernel.shape[1]
-    model = build("simple_ae", input_shape=shape, hidden=(), latent_dim=width, **linear)
-    model.encoder.set_weights([weights.kernel, weights.bias])
-    model.decoder.set_weights([weights.kernel.T, weights.mean])
+def _mixture_model(shape: tuple[int, ...], weights: gaussian.Weights, scales: Preprocessing):
+    """Return `mixture_ae` of these weights."""
+    (_, width), (_, components) = weights.kernel.shape, weights.gates.shape
+    model = build(CLOSED, input_shape=shape, latent_dim=width, components=components)
+    model.encoder.set_weights([weights.kernel, weights.gates, weights.bias])
+    zeros = np.zeros(weights.added.shape[1], "float32")
+    model.decoder.set_weights([np.concatenate([weights.kernel.T, weights.added]), zeros])
     model.preprocessing = scales
     return model
