@@ -13,8 +13,10 @@ the softmax that a shared covariance gives.
 """
 
 import math
+from typing import Annotated
 
 import keras
+from pydantic import Field
 
 from aezoo.autoencoder import Autoencoder
 from aezoo.zoo_model import Width
@@ -27,7 +29,7 @@ class MixtureAE(Autoencoder):
     Args:
         input_shape: Shape of one row; pictures and series are flattened inside.
         latent_dim: Width of the linear part of the code.
-        components: Width of the softmax: how many clusters.
+        components: Width of the softmax: how many clusters, 2 or more.
 
     Example:
         >>> model = MixtureAE(input_shape=(6,), latent_dim=2, components=3)
@@ -39,7 +41,7 @@ class MixtureAE(Autoencoder):
         self,
         input_shape: tuple[Width, ...] = (30,),
         latent_dim: Width = 16,
-        components: Width = 8,
+        components: Annotated[int, Field(ge=2)] = 8,
     ):
         size, layers = math.prod(input_shape), keras.layers
         x = row = keras.Input(input_shape)

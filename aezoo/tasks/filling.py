@@ -40,7 +40,7 @@ class Filling:
     @property
     def taken(self) -> str:
         """What the imputer took of what it tried."""
-        return next(iter(self.imputer.tried_))
+        return self.imputer.entry_
 
 
 def fit(
@@ -123,8 +123,7 @@ def _measured(
         wrong = ((filled - test) / spread)[hidden]
         return {"RMSE": float(np.sqrt(np.mean(np.square(wrong))))}
 
-    name = f"{next(iter(imputer.tried_))}, projected"
-    found = {name: error(imputer.transform(opened))}
+    found = {imputer.entry_: error(imputer.transform(opened))}
     for method, fill_in in baselines.imputers(learning).items():
         found[method] = error(fill_in(opened))
     return found

@@ -18,8 +18,12 @@ import dataclasses
 import numpy as np
 from scipy.special import logsumexp
 
-ROUNDS = 30  # of expectation and maximisation
-_WIDEST = 200  # columns up to which gaps are treated so; wider rows take their first filling
+from aezoo.tasks.projection import projected
+
+ROUNDS = 20  # of expectation and maximisation
+_WIDEST = 200  # columns up to which gaps are treated so; wider rows are filled and taken for whole
+_REFILLS, _PASSES, _RIDGE_OF_FILLS = 2, 20, 0.1  # of wider rows
+_MOVES = 0.01  # of a unit; see `projected`
 _RIDGE = 1e-3  # of the mean variance, that each round adds
 
 
@@ -81,10 +85,14 @@ def fit(rows: np.ndarray, known: np.ndarray, components: int = 1, seed: int = 0)
     """
     rows = rows.astype("float64")
     mixture = _first(rows, components, seed)
-    if components == 1 and (known.all() or rows.shape[1] > _WIDEST):
-        return mixture
     if rows.shape[1] > _WIDEST:
-        known = np.ones_like(known)
+        for _ in range(0 if known.all() else _REFILLS):
+            filling = mixture.weights(_RIDGE_OF_FILLS)
+            rows = projected(filling, rows, known, _PASSES, _MOVES)[0].astype("float64")
+            mixture = _first(rows, components, seed)
+        return mixture
+    if known.all() and components == 1:
+        return mixture
     patterns, of_row = np.unique(known, axis=0, return_inverse=True)
     groups = [np.flatnonzero(of_row.reshape(-1) == i) for i in range(len(patterns))]
     for _ in range(ROUNDS):

@@ -3,8 +3,8 @@
     imputer = Imputer().fit(rows)       # NaN is missing, in training rows too
     imputer.transform(new)              # the same rows, complete
 
-A transformer of scikit-learn. It tries autoencoders on holes made in validation rows and keeps the
-one that fills them best; then known values are put back after each pass through it, until nothing
+A transformer of scikit-learn. It fits an autoencoder, and chooses what there is to choose by holes
+made in validation rows; then known values are put back after each pass through it, until nothing
 moves: see `aezoo.tasks.projection`.
 """
 
@@ -26,22 +26,23 @@ from aezoo.tasks.projection import PASSES, TOLERANCE, Asked, Filled, fill, proje
 from aezoo.training import train
 
 CLOSED = "mixture_ae"  # whose weights need no training
-_CLUSTERS, _ROWS_EACH = (1, 3, 10, 30), 20  # that it is tried with; rows that a cluster needs
-_RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3)
+_CLUSTERS, _ROWS_EACH = (1, 3, 10), 20  # that it is tried with; rows that a cluster needs
+_NARROW = 64  # values in a row, up to which it is tried with more than one
+_RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
 _WIDEST = 1500  # values in a row, up to which it is tried on series and pictures
 _COPIES, _ROWS = 20, 20_000  # of each training row, with other holes: at most, and so many rows
 _STEPS = 1500  # of the optimiser in each of two stages, about
 _OWN = 3  # passes, at most, that the second stage learns to go on from
-_DRAWS = 5  # of holes per validation row, of a table; of longer rows, two
+_DRAWS = 5  # of holes per validation row, of a table; of longer rows, one
 
 
 class Imputer(TransformerMixin, BaseEstimator):
     """Fills in what is missing of rows.
 
     Args:
-        entry: Name of a zoo entry, or path of a YAML, to train on made holes; None tries
-            `mixture_ae` in closed form and, for pictures, `conv_ae`; series and pictures of more
-            than 1,500 values are left to the latter.
+        entry: Name of a zoo entry, or path of a YAML, to train on made holes; None takes
+            `mixture_ae` with weights in closed form, for series and pictures of more than 1,500
+            values `conv_ae`.
         modality: `image`, `features` or `series`; None takes what the array looks like: two axes
             are a table, three of real numbers series.
         validation: Share of the rows on which what was tried is compared.
@@ -53,8 +54,8 @@ class Imputer(TransformerMixin, BaseEstimator):
 
     Attributes:
         model_: The fitted model; its endpoint `reconstruct` is what fills holes.
-        tried_: What was tried -> root mean square error on made holes of validation rows, in model
-            units; first stands what was taken.
+        entry_: The entry that was taken.
+        error_: Its root mean square error on made holes of validation rows, in model units.
         passes_: Through it, at most: where more of them did worse on validation rows, fewer.
 
     Example:
@@ -88,7 +89,7 @@ class Imputer(TransformerMixin, BaseEstimator):
     def of(cls, model, passes: int = PASSES, tolerance: float = TOLERANCE) -> "Imputer":
         """Return an imputer that asks a model which is fitted already, or a bundle."""
         imputer = cls(modality=Asked(model).modality, passes=passes, tolerance=tolerance)
-        imputer.model_, imputer.tried_, imputer.passes_ = model, {}, passes
+        imputer.model_, imputer.passes_ = model, passes
         imputer.n_features_in_ = int(np.prod(Asked(model).spec.inputs[0].shape))
         return imputer
 
@@ -114,17 +115,12 @@ class Imputer(TransformerMixin, BaseEstimator):
         centre = _means(rows[learning], known[learning])
         start = holes.started(rows, known, modality, centre)
         test = _Holes(start[setting], known[setting], modality, rng)
-        tried: dict[str, _Tried] = {}
-        narrow = start[0].size <= _WIDEST
-        if self.entry is None and (narrow or modality == "features"):
-            tried[CLOSED] = self._closed(start, known, learning, modality, test)
-        if self.entry is not None or modality == "image" or not tried:
-            entry, settings = self._recipe(modality, start.shape[1:])
-            tried[entry] = self._trained(entry, settings, start, known, learning, test, rng)
-        ranked = dict(sorted(tried.items(), key=lambda item: item[1].error))
-        best = next(iter(ranked.values()))
-        self.model_, self.passes_ = best.model, best.passes
-        self.tried_ = {name: one.error for name, one in ranked.items()}
+        if self.entry is None and (start[0].size <= _WIDEST or modality == "features"):
+            self.entry_, best = CLOSED, self._closed(start, known, learning, modality, test)
+        else:
+            self.entry_, settings = self._recipe(modality, start.shape[1:])
+            best = self._trained(self.entry_, settings, start, known, learning, test, rng)
+        self.model_, self.passes_, self.error_ = best.model, best.passes, best.error
         self.n_features_in_ = int(np.prod(np.shape(X)[1:]))
         return self
 
@@ -177,7 +173,8 @@ class Imputer(TransformerMixin, BaseEstimator):
 
         errors = {}
         for components in _CLUSTERS:
-            if components > 1 and len(learning) < _ROWS_EACH * components:
+            few = len(learning) < _ROWS_EACH * components
+            if components > 1 and (few or flat.shape[1] > _NARROW):
                 continue
             found = gaussian.fit(flat[learning], seen[learning], components, self.random_state)
             for ridge in _RIDGES:
@@ -268,7 +265,7 @@ class Imputer(TransformerMixin, BaseEstimator):
 
 @dataclasses.dataclass(frozen=True)
 class _Tried:
-    """A fitted model, its error on the made holes in model units, and how many passes are best."""
+    """A fitted model, its error on made holes in model units, how many passes are best."""
 
     model: object
     error: float
@@ -280,7 +277,7 @@ class _Holes:
 
     def __init__(self, start: np.ndarray, known: np.ndarray, modality: str, rng):
         self.modality = modality
-        draws = _DRAWS if modality == "features" else 2
+        draws = _DRAWS if modality == "features" else 1
         self.rows, self.known = (np.concatenate([v] * draws) for v in (start, known))
         self.kept = holes.made(self.known, modality, rng)
 
@@ -312,6 +309,10 @@ def _means(rows: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _mixture_model(shape: tuple[int, ...], weights: gaussian.Weights, scales: Preprocessing):
     """Return `mixture_ae` of these weights."""
+    if len(weights.bias) == 1:  # a softmax has two: one cluster twice is the same
+        gates, bias, added = weights.gates, weights.bias, weights.added
+        twice = (np.tile(gates, (1, 2)), np.tile(bias, 2), np.tile(added, (2, 1)))
+        weights = gaussian.Weights(weights.kernel, *twice)
     (_, width), (_, components) = weights.kernel.shape, weights.gates.shape
     model = build(CLOSED, input_shape=shape, latent_dim=width, components=components)
     model.encoder.set_weights([weights.kernel, weights.gates, weights.bias])
