@@ -10,8 +10,6 @@ from aezoo.export.rows import columns_of
 from aezoo.export.runner import Bundle
 from aezoo.tasks import projection
 
-SETTINGS = "filling.json"  # beside the bundle
-
 
 @dataclasses.dataclass(frozen=True)
 class FilledFile:
@@ -68,7 +66,7 @@ def fill(
     numbered = all(column.isdigit() for column in columns)
     given = gapped.read(table, () if numbered else columns)
     gapped.require_kind(given, out)
-    kept = folder / SETTINGS
+    kept = folder / projection.SETTINGS_FILE
     settings = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     settings |= {} if passes is None else {"passes": passes}
     made = projection.fill(bundle, given.rows, **settings)

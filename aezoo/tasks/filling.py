@@ -17,6 +17,7 @@ from aezoo.errors import ZooError
 from aezoo.files import require_new_folder, write_text
 from aezoo.tasks import baselines, holes
 from aezoo.tasks.imputation import Imputer
+from aezoo.tasks.projection import SETTINGS_FILE
 
 _TEST = 0.2  # of the rows, kept aside
 
@@ -91,7 +92,7 @@ def fit(
     imputer.export(out / "bundle")
     storage.save(model, out / "model.keras")
     kept = {"passes": int(imputer.passes_), "tolerance": imputer.tolerance}
-    write_text(out / "filling.json", json.dumps(kept))
+    write_text(out / SETTINGS_FILE, json.dumps(kept))
     return Filling(out, imputer, measured, len(test))
 
 

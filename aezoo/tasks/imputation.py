@@ -26,14 +26,15 @@ from aezoo.tasks.projection import PASSES, TOLERANCE, Asked, Filled, fill, proje
 from aezoo.training import train
 
 CLOSED = "mixture_ae"  # whose weights need no training
-_CLUSTERS, _ROWS_EACH = (1, 3, 10), 20  # that it is tried with; rows that a cluster needs
+_CLUSTERS, _ROWS_EACH = (1, 3), 20  # that it is tried with; rows that a cluster needs
+_COMPARED = 100  # passes, at most, where ridges and clusters are compared
 _NARROW = 64  # values in a row, up to which it is tried with more than one
 _RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
 _WIDEST = 1500  # values in a row, up to which it is tried on series and pictures
 _COPIES, _ROWS = 20, 20_000  # of each training row, with other holes: at most, and so many rows
 _STEPS = 1500  # of the optimiser in each of two stages, about
 _OWN = 3  # passes, at most, that the second stage learns to go on from
-_DRAWS = 5  # of holes per validation row, of a table; of longer rows, one
+_DRAWS = 3  # of holes per validation row, of a table; of longer rows, one
 
 
 class Imputer(TransformerMixin, BaseEstimator):
@@ -159,10 +160,8 @@ class Imputer(TransformerMixin, BaseEstimator):
         scaling = "unit" if modality == "image" and 0 <= start.min() <= start.max() <= 1 else None
         scales = Preprocessing.fit(start, scaling or "standardize")
         shift, scale = (np.asarray(v, "float32") for v in (scales.shift, scales.scale))
-        flat, seen = (
-            ((start - shift) / scale).reshape(len(start), -1),
-            known.reshape(len(start), -1),
-        )
+        flat = ((start - shift) / scale).reshape(len(start), -1)
+        seen = known.reshape(flat.shape)
 
         def asking(weights: gaussian.Weights):
             def ask(rows):
@@ -179,7 +178,8 @@ class Imputer(TransformerMixin, BaseEstimator):
             found = gaussian.fit(flat[learning], seen[learning], components, self.random_state)
             for ridge in _RIDGES:
                 ask = asking(found.weights(ridge))
-                error = test.error(ask, shift, scale, self.passes, self.tolerance)
+                passes = min(self.passes, _COMPARED)
+                error = test.error(ask, shift, scale, passes, self.tolerance)
                 errors[components, ridge] = error
         components, ridge = min(errors, key=errors.get)
         weights = gaussian.fit(flat, seen, components, self.random_state).weights(ridge)
@@ -205,12 +205,10 @@ class Imputer(TransformerMixin, BaseEstimator):
                     asked = Asked(model)
                     moves = self.tolerance * asked.unit
                     rows = projected(asked, rows, known, _OWN, moves)[0]
-                    for own, part in enumerate(
-                        np.array_split(rng.permutation(len(rows)), _OWN + 1)
-                    ):
-                        open_rows[part] = projected(asked, open_rows[part], kept[part], own, moves)[
-                            0
-                        ]
+                    parts = np.array_split(rng.permutation(len(rows)), _OWN + 1)
+                    for own, part in enumerate(parts):
+                        moved = projected(asked, open_rows[part], kept[part], own, moves)
+                        open_rows[part] = moved[0]
                     settings = {k: v for k, v in settings.items() if k in TrainSection.model_fields}
                 model = train(
                     entry if model is None else None,

@@ -15,6 +15,7 @@ import numpy as np
 from aezoo.errors import ZooError
 from aezoo.tasks import holes
 
+SETTINGS_FILE = "filling.json"  # beside a bundle: passes and tolerance
 PASSES, TOLERANCE = 500, 1e-3  # at most; and of a model unit, for a table a standard deviation
 
 
