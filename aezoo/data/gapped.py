@@ -18,8 +18,6 @@ from aezoo.files import missing, whole_file
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN = 5
-
 
 @dataclasses.dataclass
 class Gapped:

@@ -25,16 +25,15 @@ from aezoo.tasks import gaussian, holes
 from aezoo.tasks.projection import PASSES, TOLERANCE, Asked, Filled, fill, projected
 from aezoo.training import train
 
-CLOSED = "mixture_ae"  # whose weights need no training
-_CLUSTERS, _ROWS_EACH = (1, 3), 20  # that it is tried with; rows that a cluster needs
-_COMPARED = 100  # passes, at most, where ridges and clusters are compared
-_NARROW = 64  # values in a row, up to which it is tried with more than one
-_RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
+LINEAR = "simple_ae"  # without hidden layers, whose weights need no training
+_FOLDS = 5  # of the rows, on each of which ridges are compared; of wide rows on one
+_NARROW = 64  # values in a row, up to which all folds are used
+_RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _WIDEST = 1500  # values in a row, up to which it is tried on series and pictures
 _COPIES, _ROWS = 20, 20_000  # of each training row, with other holes: at most, and so many rows
 _STEPS = 1500  # of the optimiser in each of two stages, about
 _OWN = 3  # passes, at most, that the second stage learns to go on from
-_DRAWS = 3  # of holes per validation row, of a table; of longer rows, one
+_DRAWS = 4  # of holes per validation row, of a table; of longer rows, one
 
 
 class Imputer(TransformerMixin, BaseEstimator):
@@ -42,11 +41,11 @@ class Imputer(TransformerMixin, BaseEstimator):
 
     Args:
         entry: Name of a zoo entry, or path of a YAML, to train on made holes; None takes
-            `mixture_ae` with weights in closed form, for series and pictures of more than 1,500
-            values `conv_ae`.
+            `simple_ae`, linear and with weights in closed form; for series and pictures of more
+            than 1,500 values `conv_ae`.
         modality: `image`, `features` or `series`; None takes what the array looks like: two axes
             are a table, three of real numbers series.
-        validation: Share of the rows on which what was tried is compared.
+        validation: Share of the rows that is kept from the training of an entry.
         passes: Through the autoencoder, at most.
         tolerance: In model units; a row no cell of which moves more rests.
         settings: Overrides of the entry's recipe and arguments, as `aezoo.train` takes them.
@@ -110,15 +109,13 @@ class Imputer(TransformerMixin, BaseEstimator):
         """
         rows, known, modality = self._checked(X, missing)
         rng = np.random.default_rng(self.random_state)
-        order = rng.permutation(len(rows))
-        held = max(2, round(self.validation * len(rows)))
-        setting, learning = order[:held], order[held:]
-        centre = _means(rows[learning], known[learning])
-        start = holes.started(rows, known, modality, centre)
-        test = _Holes(start[setting], known[setting], modality, rng)
+        start = holes.started(rows, known, modality, _means(rows, known))
         if self.entry is None and (start[0].size <= _WIDEST or modality == "features"):
-            self.entry_, best = CLOSED, self._closed(start, known, learning, modality, test)
+            self.entry_, best = LINEAR, self._closed(start, known, modality, rng)
         else:
+            order = rng.permutation(len(rows))
+            setting, learning = np.split(order, [max(2, round(self.validation * len(rows)))])
+            test = _Holes(start[setting], known[setting], modality, rng)
             self.entry_, settings = self._recipe(modality, start.shape[1:])
             best = self._trained(self.entry_, settings, start, known, learning, test, rng)
         self.model_, self.passes_, self.error_ = best.model, best.passes, best.error
@@ -154,8 +151,8 @@ class Imputer(TransformerMixin, BaseEstimator):
         filters = (64, 64) if small or modality == "series" else (32, 64, 128)
         return "conv_ae", usual | {"filters": filters, "kernel_size": 5} | given
 
-    def _closed(self, start, known, learning, modality, test) -> "_Tried":
-        """Return `mixture_ae` with the clusters and the ridge that fill the made holes best."""
+    def _closed(self, start, known, modality, rng) -> "_Tried":
+        """Return the linear autoencoder of the ridge that fills made holes best."""
         shape = start.shape[1:]
         scaling = "unit" if modality == "image" and 0 <= start.min() <= start.max() <= 1 else None
         scales = Preprocessing.fit(start, scaling or "standardize")
@@ -170,21 +167,19 @@ class Imputer(TransformerMixin, BaseEstimator):
 
             return ask
 
-        errors = {}
-        for components in _CLUSTERS:
-            few = len(learning) < _ROWS_EACH * components
-            if components > 1 and (few or flat.shape[1] > _NARROW):
-                continue
-            found = gaussian.fit(flat[learning], seen[learning], components, self.random_state)
-            for ridge in _RIDGES:
+        errors = np.zeros(len(_RIDGES))
+        folds = np.array_split(rng.permutation(len(flat)), _FOLDS)
+        folds = folds if flat.shape[1] <= _NARROW else folds[:1]
+        for fold in folds:
+            others = np.setdiff1d(np.arange(len(flat)), fold)
+            found = gaussian.moments(flat[others], seen[others])
+            test = _Holes(start[fold], known[fold], modality, rng)
+            for number, ridge in enumerate(_RIDGES):
                 ask = asking(found.weights(ridge))
-                passes = min(self.passes, _COMPARED)
-                error = test.error(ask, shift, scale, passes, self.tolerance)
-                errors[components, ridge] = error
-        components, ridge = min(errors, key=errors.get)
-        weights = gaussian.fit(flat, seen, components, self.random_state).weights(ridge)
-        model = _mixture_model(shape, weights, scales)
-        return _Tried(model, errors[components, ridge], self.passes)
+                errors[number] += test.error(ask, shift, scale, self.passes, self.tolerance)
+        weights = gaussian.moments(flat, seen).weights(_RIDGES[errors.argmin()])
+        error = float(errors.min() / len(folds))
+        return _Tried(_linear_model(shape, weights, scales), error, self.passes)
 
     def _trained(self, entry, settings, start, known, learning, test, rng) -> "_Tried":
         """Return a model trained on made holes.
@@ -305,16 +300,12 @@ def _means(rows: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, sums / np.maximum(counts, 1), rows[known].mean())
 
 
-def _mixture_model(shape: tuple[int, ...], weights: gaussian.Weights, scales: Preprocessing):
-    """Return `mixture_ae` of these weights."""
-    if len(weights.bias) == 1:  # a softmax has two: one cluster twice is the same
-        gates, bias, added = weights.gates, weights.bias, weights.added
-        twice = (np.tile(gates, (1, 2)), np.tile(bias, 2), np.tile(added, (2, 1)))
-        weights = gaussian.Weights(weights.kernel, *twice)
-    (_, width), (_, components) = weights.kernel.shape, weights.gates.shape
-    model = build(CLOSED, input_shape=shape, latent_dim=width, components=components)
-    model.encoder.set_weights([weights.kernel, weights.gates, weights.bias])
-    zeros = np.zeros(weights.added.shape[1], "float32")
-    model.decoder.set_weights([np.concatenate([weights.kernel.T, weights.added]), zeros])
+def _linear_model(shape: tuple[int, ...], weights: gaussian.Weights, scales: Preprocessing):
+    """Return `simple_ae` without a bend, of these weights."""
+    linear = dict.fromkeys(("latent_activation", "output_activation"), "linear")
+    width = weights.kernel.shape[1]
+    model = build(LINEAR, input_shape=shape, hidden=(), latent_dim=width, **linear)
+    model.encoder.set_weights([weights.kernel, weights.bias])
+    model.decoder.set_weights([weights.kernel.T, weights.mean])
     model.preprocessing = scales
     return model
