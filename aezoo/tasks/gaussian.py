@@ -68,11 +68,11 @@ def moments(rows: np.ndarray, known: np.ndarray) -> Moments:
         known: (N, D) booleans.
 
     Example:
-        >>> rows = np.random.default_rng(0).normal(size=(400, 1)) @ [[1.0, 2.0]] + [5.0, 0.0]
+        >>> rows = np.random.default_rng(0).normal(size=(400, 1)) @ [[1.0, 2.0]] + [5.0, 10.0]
         >>> known = np.ones(rows.shape, bool)
         >>> known[:200, 1] = False
-        >>> moments(np.where(known, rows, 0.0), known).mean.round(1).tolist()
-        [5.0, 0.0]
+        >>> moments(np.where(known, rows, 0.0), known).mean.round(0).tolist()
+        [5.0, 10.0]
     """
     rows = rows.astype("float64")
     if rows.shape[1] > _WIDEST and not known.all():
