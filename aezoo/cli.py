@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands import compress, denoise, detect, search, segment, transfer
+from aezoo.commands import compress, denoise, detect, fill, generate, search, segment, transfer
 from aezoo.commands.shell import (
     Settings,
     Variant,
@@ -354,7 +354,7 @@ def quickstart(
     run_quickstart(out_dir, console())
 
 
-for task in (detect, denoise, segment, transfer, search, compress):
+for task in (detect, denoise, segment, transfer, search, compress, fill, generate):
     task.add_to(app)
 
 

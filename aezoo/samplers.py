@@ -18,12 +18,16 @@ training; Dinh, Sohl-Dickstein & Bengio, "Density estimation using Real NVP" (20
 van den Oord, Vinyals & Kavukcuoglu (2017), section 3.3, for a prior over ids.
 """
 
+import functools
 import math
+import zipfile
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
 from aezoo.errors import ZooError, closest_match
+from aezoo.files import missing, whole_file
 
 Kind = Literal["gaussian", "mixture", "neighbours", "flow", "autoregressive"]
 
@@ -78,14 +82,62 @@ def fit(codes: np.ndarray, kind: Kind = "mixture", *, seed: int = 0) -> Sampler:
         raise ZooError(
             "A flow couples the numbers of a code, and there is one.", do="Choose mixture."
         )
-    return _Shaped(_KINDS[kind](codes.reshape(len(codes), -1).astype("float64"), seed), codes)
+    return _Shaped(
+        _KINDS[kind](codes.reshape(len(codes), -1).astype("float64"), seed), codes.shape[1:]
+    )
+
+
+def save(sampler: Sampler, path: str | Path) -> None:
+    """Write a fitted sampler to an `.npz` file, whole or not at all.
+
+    Raises:
+        ZooError: For a flow and an autoregressive sampler, which are networks.
+    """
+    flat = getattr(sampler, "flat", None)
+    kinds = {_KINDS[kind]: kind for kind in _SAVED}
+    if type(flat) not in kinds:
+        raise ZooError(
+            "This sampler cannot be saved.",
+            received=type(flat or sampler).__name__.lower(),
+            do=f"Choose one of {', '.join(_SAVED)}, or fit it again.",
+        )
+    arrays = {name: getattr(flat, name) for name in flat.KEPT}
+    with whole_file(Path(path)) as part:
+        np.savez(part, kind=kinds[type(flat)], shape=sampler.shape, **arrays)
+
+
+def load(path: str | Path) -> Sampler:
+    """Return the sampler that `save` wrote; it draws the same codes.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "sampler.npz"
+        >>> sampler = fit(np.random.default_rng(0).normal(size=(50, 2)), "gaussian")
+        >>> save(sampler, path)
+        >>> bool((load(path).sample(3, seed=1) == sampler.sample(3, seed=1)).all())
+        True
+    """
+    path = Path(path)
+    if not path.exists():
+        raise missing(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        kind, shape = str(arrays.pop("kind")), tuple(map(int, arrays.pop("shape")))
+        flat = _KINDS[kind].__new__(_KINDS[kind])
+        vars(flat).update({name: arrays[name] for name in flat.KEPT})
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
+        raise ZooError(
+            "This file holds no sampler.", received=str(path), do="Write one by samplers.save."
+        ) from None
+    return _Shaped(flat, shape)
 
 
 class _Shaped:
     """Gives flat samples the shape of the codes."""
 
-    def __init__(self, flat, codes: np.ndarray):
-        self.flat, self.shape = flat, codes.shape[1:]
+    def __init__(self, flat, shape: tuple[int, ...]):
+        self.flat, self.shape = flat, shape
 
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
         """Return `(count, *latent_shape)`."""
@@ -95,6 +147,8 @@ class _Shaped:
 
 class Gaussian:
     """N(mean, covariance) of the codes."""
+
+    KEPT = ("mean", "covariance")
 
     def __init__(self, codes: np.ndarray, seed: int):
         self.mean, self.covariance = codes.mean(axis=0), np.atleast_2d(np.cov(codes.T))
@@ -107,21 +161,25 @@ class Gaussian:
 class Mixture:
     """A mixture of Gaussians with full covariances; as many as the codes can bear, at most 10."""
 
+    KEPT = ("shares", "means", "covariances")
+
     def __init__(self, codes: np.ndarray, seed: int):
         from sklearn.mixture import GaussianMixture
 
         components = max(1, min(10, len(codes) // (5 * codes.shape[1])))
         spread = codes.var(axis=0).mean()
-        self.fitted = GaussianMixture(
-            components, reg_covar=1e-6 + 1e-4 * spread, random_state=seed
-        ).fit(codes)
+        fitted = GaussianMixture(components, reg_covar=1e-6 + 1e-4 * spread, random_state=seed).fit(
+            codes
+        )
+        self.shares = _proper(fitted.weights_)
+        self.means, self.covariances = fitted.means_, fitted.covariances_
 
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return `(count, D)`."""
-        chosen = rng.choice(len(self.fitted.weights_), count, p=_proper(self.fitted.weights_))
-        noise = rng.normal(size=(count, self.fitted.means_.shape[1]))
-        roots = np.linalg.cholesky(self.fitted.covariances_)  # (K, D, D)
-        return self.fitted.means_[chosen] + np.einsum("nij,nj->ni", roots[chosen], noise)
+        chosen = rng.choice(len(self.shares), count, p=self.shares)
+        noise = rng.normal(size=(count, self.means.shape[1]))
+        roots = np.linalg.cholesky(self.covariances)  # (K, D, D)
+        return self.means[chosen] + np.einsum("nij,nj->ni", roots[chosen], noise)
 
 
 def _proper(weights: np.ndarray) -> np.ndarray:
@@ -132,13 +190,18 @@ class Neighbours:
     """A code, and noise of the covariance of its nearest neighbours about it."""
 
     NEAREST = 10
+    KEPT = ("codes",)
 
     def __init__(self, codes: np.ndarray, seed: int):
+        self.codes = codes
+
+    @functools.cached_property
+    def index(self):
+        """What finds the nearest codes."""
         from sklearn.neighbors import NearestNeighbors
 
-        self.codes = codes
-        nearest = min(self.NEAREST, len(codes) - 1)
-        self.index = NearestNeighbors(n_neighbors=nearest + 1).fit(codes)
+        nearest = min(self.NEAREST, len(self.codes) - 1)
+        return NearestNeighbors(n_neighbors=nearest + 1).fit(self.codes)
 
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return `(count, D)`."""
@@ -283,6 +346,7 @@ def _glorot(seed: int):
     return keras.initializers.GlorotUniform(seed)
 
 
+_SAVED = ("gaussian", "mixture", "neighbours")  # the others are networks
 _KINDS = {
     "gaussian": Gaussian,
     "mixture": Mixture,

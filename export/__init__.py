@@ -25,6 +25,7 @@ _HOMES = {
     "find_in_index": "aezoo.export.searching",
     "compress_files": "aezoo.export.compressing",
     "decompress_file": "aezoo.export.compressing",
+    "fill": "aezoo.export.filling",
     "serve": "aezoo.export.serving",
     "write_layout": "aezoo.export.layouts",
 }

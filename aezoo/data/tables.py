@@ -21,12 +21,16 @@ _SHOWN = 5
 def from_table_file(path: Path) -> Source:
     """Return the rows of a CSV, TSV or Parquet file; see `from_frame`."""
     notes: list[str] = []
-    frame = _read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else None
-    if frame is None:
-        frame = _read_csv(path, notes)
-    source = from_frame(frame, origin=str(path))
+    source = from_frame(read_frame(path, notes), origin=str(path))
     source.name, source.notes = path.stem, notes + source.notes
     return source
+
+
+def read_frame(path: Path, notes: list[str] | None = None) -> "pd.DataFrame":
+    """Return the table in a file as it stands there, gaps included."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _read_parquet(path)
+    return _read_csv(path, [] if notes is None else notes)
 
 
 def from_frame(frame: "pd.DataFrame", origin: str = "<table>") -> Source:

@@ -54,16 +54,26 @@ def fid(pictures: np.ndarray, real: np.ndarray) -> float:
         >>> round(fid(pictures, pictures), 6)
         0.0
     """
-    moments = []
-    for rows in (pictures, real):
-        if rows.shape[1:] != SHAPE or len(rows) <= FEATURES:
-            raise ZooError(
-                f"The features are those of pictures {SHAPE}, and of more than {FEATURES}.",
-                received=rows.shape,
-            )
-        seen = _features_of().predict(rows, batch_size=500, verbose=0).astype("float64")
-        moments.append((seen.mean(0), np.cov(seen, rowvar=False)))
+    seen = [features(rows) for rows in (pictures, real)]
+    moments = [(one.mean(0), np.cov(one, rowvar=False)) for one in seen]
     return frechet_distance(*moments[0], *moments[1])
+
+
+def features(pictures: np.ndarray) -> np.ndarray:
+    """Return the 64 features of pictures, (N, 64) float64.
+
+    Args:
+        pictures: (N, 28, 28, 1) in [0, 1], at least 65.
+
+    Raises:
+        ZooError: For other shapes.
+    """
+    if pictures.shape[1:] != SHAPE or len(pictures) <= FEATURES:
+        raise ZooError(
+            f"The features are those of pictures {SHAPE}, and of more than {FEATURES}.",
+            received=pictures.shape,
+        )
+    return _features_of().predict(pictures, batch_size=500, verbose=0).astype("float64")
 
 
 def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:

@@ -58,3 +58,22 @@ def _flat(rows: np.ndarray, every: bool = False) -> np.ndarray:
     count = len(rows) if every else min(len(rows), _ROWS)
     chosen = np.linspace(0, len(rows) - 1, count, dtype=int)
     return np.asarray(rows[chosen], "float32").reshape(count, -1)
+
+
+def imputers(train: np.ndarray):
+    """Return scikit-learn's mean and nearest neighbours as functions from rows with NaN to rows.
+
+    Args:
+        train: Rows (N, ...), NaN where a cell is missing.
+    """
+    from sklearn.impute import KNNImputer, SimpleImputer
+
+    chosen = np.linspace(0, len(train) - 1, min(len(train), _ROWS), dtype=int)
+    flat = train[chosen].reshape(len(chosen), -1)
+
+    def filling(imputer):
+        fitted = imputer.fit(flat)
+        return lambda rows: fitted.transform(rows.reshape(len(rows), -1)).reshape(rows.shape)
+
+    named = {"mean": SimpleImputer, "5 nearest rows": KNNImputer}
+    return {name: filling(kind(keep_empty_features=True)) for name, kind in named.items()}

@@ -1,0 +1,130 @@
+"""From a file with gaps to a bundle that fills them: one call.
+
+20 % of the rows are kept aside; holes are made in them, and what is put in is compared with
+what was there, beside the mean, the nearest neighbours and the regressions of scikit-learn.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aezoo import storage
+from aezoo.data import gapped
+from aezoo.errors import ZooError
+from aezoo.files import require_new_folder, write_text
+from aezoo.tasks import baselines, holes
+from aezoo.tasks.imputation import Imputer
+from aezoo.tasks.projection import SETTINGS_FILE
+
+_TEST = 0.2  # of the rows, kept aside
+
+
+@dataclasses.dataclass
+class Filling:
+    """What `fit` made.
+
+    Attributes:
+        folder: With bundle, model and settings.
+        imputer: The fitted `Imputer`.
+        measured: Method -> figure -> value on made holes of test rows, ours first.
+        test_rows: How many there are.
+    """
+
+    folder: Path
+    imputer: Imputer
+    measured: dict[str, dict[str, float]]
+    test_rows: int
+
+    @property
+    def taken(self) -> str:
+        """What the imputer took of what it tried."""
+        return self.imputer.entry_
+
+
+def fit(
+    data: Any,
+    out: str | Path,
+    *,
+    entry: str | None = None,
+    modality: str | None = None,
+    seed: int = 0,
+    settings: dict | None = None,
+    verbose: bool = False,
+) -> Filling:
+    """Fit an imputer to a file with gaps, measure it, export it.
+
+    Args:
+        data: A `.csv`, `.parquet` or `.npy` file, a pandas table, or an array with NaN.
+        out: The folder to make.
+        entry: A zoo entry; None takes what fits the rows.
+        modality: `image`, `series` or `features`; None goes by the axes.
+        seed: Of the split, the weights and the holes.
+        settings: Overrides of the entry's recipe and arguments.
+        verbose: Whether to show the training.
+
+    Raises:
+        ZooError: For data that cannot be read, too few rows, or an `out` that exists.
+
+    Example:
+        aezoo.tasks.filling.fit("measured.csv", "filler")
+    """
+    out = Path(out)
+    require_new_folder(out, "Choose another --out, or delete it.")
+    if isinstance(data, str | Path):
+        given = gapped.read(data)
+    else:
+        is_table = type(data).__name__ == "DataFrame"
+        given = gapped.of_frame(data) if is_table else gapped.Gapped(np.asarray(data))
+    _refuse_empty(given)
+    imputer = Imputer(entry, modality, settings=settings, random_state=seed, verbose=verbose)
+    order = np.random.default_rng(seed).permutation(len(given.rows))
+    aside = max(1, round(_TEST * len(order)))
+    test, learning = given.rows[order[:aside]], given.rows[order[aside:]]
+    imputer.fit(learning)
+    model = imputer.model_
+    if given.columns:
+        named = dataclasses.replace(model.preprocessing, columns=tuple(given.columns))
+        model.preprocessing = named
+    measured = _measured(imputer, learning, test, np.random.default_rng(seed))
+    imputer.export(out / "bundle")
+    storage.save(model, out / "model.keras")
+    kept = {"passes": int(imputer.passes_), "tolerance": imputer.tolerance}
+    write_text(out / SETTINGS_FILE, json.dumps(kept))
+    return Filling(out, imputer, measured, len(test))
+
+
+def _refuse_empty(given: gapped.Gapped) -> None:
+    empty = np.isnan(given.rows).all(axis=0)
+    if given.columns and empty.any():
+        names = [name for name, is_empty in zip(given.columns, empty, strict=True) if is_empty]
+        raise ZooError(
+            "Nothing is known of a column.",
+            received=", ".join(names[:5]),
+            do="Remove such columns: there is nothing to fill them with.",
+        )
+
+
+def _measured(
+    imputer: Imputer, learning: np.ndarray, test: np.ndarray, rng: np.random.Generator
+) -> dict[str, dict[str, float]]:
+    """Return the error of each method in the same made holes, in standard deviations."""
+    modality = imputer.model_.input_name
+    _, known = holes.rows_and_known(test, None, modality)
+    kept = holes.made(known, modality, rng).reshape(test.shape)
+    hidden = known.reshape(test.shape) & ~kept
+    opened = np.where(kept, test, np.nan)
+    axes = (0,) if test.ndim == 2 else None  # columns have units of their own, pixels share one
+    spread = np.nanstd(learning, axis=axes, keepdims=True)
+    spread = np.where(spread > 0, spread, 1.0)
+
+    def error(filled: np.ndarray) -> dict[str, float]:
+        wrong = ((filled - test) / spread)[hidden]
+        return {"RMSE": float(np.sqrt(np.mean(np.square(wrong))))}
+
+    found = {imputer.entry_: error(imputer.transform(opened))}
+    for method, fill_in in baselines.imputers(learning).items():
+        found[method] = error(fill_in(opened))
+    return found
