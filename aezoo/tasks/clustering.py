@@ -24,9 +24,11 @@ from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
 from aezoo.errors import ZooError, closest_match
 from aezoo.tasks.deep_clustering import refine
+from aezoo.tasks.manifold import groups_of, has_umap
 from aezoo.training import train
 
 METHODS = ("dec", "kmeans", "mixture")
+STARTS = ("auto", "kmeans", "manifold")
 _SMALL_PICTURE = 12  # pixels a side, up to which one layer sees a picture as a whole
 _VALIDATION = 0.1  # share of the rows that chooses the epoch
 _STEPS = 2_000  # of the optimiser, at least
@@ -43,6 +45,9 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         method: `dec`, deep embedded clustering, which begins with k-means and trains on; `kmeans`
             on the codes; `mixture`, of Gaussians with a covariance each.
         n_init: From how many starts k-means and the mixture are fitted; the best one stays.
+        start: Where `dec` begins: `kmeans` on the codes, or `manifold`, a mixture on a UMAP of
+            them, which finds groups of any shape and needs umap-learn (`aezoo[maps]`); `auto` takes
+            the latter where that is installed.
         epochs: Of `dec`, at most.
         learning_rate: Of `dec`.
         reconstruction: Weight of the model's own loss in `dec`.
@@ -57,6 +62,8 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         cluster_centers_: Of the codes, (K, D).
         labels_: Of the rows that `fit` was given, (N,).
         inertia_: Of k-means, where `dec` and `mixture` begin, too.
+        start_: Where `dec` began.
+        groups_: How likely the training rows were of the clusters there, (N, K), of `manifold`.
         history_: Of `dec`, one dict per epoch: `epoch`, `loss`, `changed`.
         run_: The training, where there was one.
 
@@ -73,6 +80,7 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         model: Any = None,
         method: str = "dec",
         n_init: int = 10,
+        start: str = "auto",
         epochs: int = 30,
         learning_rate: float = 3e-4,
         reconstruction: float = 1.0,
@@ -85,6 +93,7 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         self.model = model
         self.method = method
         self.n_init = n_init
+        self.start = start
         self.epochs = epochs
         self.learning_rate = learning_rate
         self.reconstruction = reconstruction
@@ -146,10 +155,14 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         if self.method == "mixture":
             self.assigner_ = self._mixture(codes)
         if self.method == "dec":
+            self.groups_ = self._groups(codes)
+            if self.groups_ is not None:
+                self.assigner_ = _around(codes, self.groups_)
             self.assigner_, self.history_ = refine(
                 self.model_,
                 data.train,
                 self.assigner_,
+                groups=self.groups_,
                 epochs=self.epochs,
                 learning_rate=self.learning_rate,
                 reconstruction=self.reconstruction,
@@ -165,13 +178,17 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         return self
 
     def _require(self, count: int) -> None:
-        if self.method not in METHODS:
-            raise ZooError(
-                "There is no way to cluster of this name.",
-                received=self.method,
-                closest=closest_match(str(self.method), METHODS),
-                do=f"Choose from {', '.join(METHODS)}.",
-            )
+        for name, value, known in (
+            ("method", self.method, METHODS),
+            ("start", self.start, STARTS),
+        ):
+            if value not in known:
+                raise ZooError(
+                    f"There is no {name} of this name.",
+                    received=value,
+                    closest=closest_match(str(value), known),
+                    do=f"Choose from {', '.join(known)}.",
+                )
         if not 2 <= self.n_clusters <= count:
             raise ZooError(
                 "There are 2 clusters at least, and no more than rows.",
@@ -237,9 +254,16 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         fitted = KMeans(self.n_clusters, n_init=self.n_init, random_state=self.random_state)
         fitted.fit(codes.astype("float64"))
         self.inertia_ = float(fitted.inertia_)
-        scale = max(self.inertia_ / codes.size, 1e-12)  # of one axis of the code, in a cluster
-        centres = fitted.cluster_centers_.astype("float32")
-        return Assigner("student", {"centres": centres, "scale": np.array([scale], "float32")})
+        return _student(fitted.cluster_centers_, self.inertia_ / codes.size)
+
+    def _groups(self, codes: np.ndarray) -> np.ndarray | None:
+        """Return how likely rows are of the clusters that `dec` begins with; None for k-means."""
+        self.start_ = self.start
+        if self.start == "auto":
+            self.start_ = "manifold" if has_umap() else "kmeans"
+        if self.start_ == "kmeans":
+            return None
+        return groups_of(codes, self.n_clusters, self.random_state)
 
     def _mixture(self, codes: np.ndarray) -> Assigner:
         from sklearn.mixture import GaussianMixture
@@ -328,6 +352,18 @@ def agreement(labels: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
         "NMI": float(normalized_mutual_info_score(labels, clusters)),
         "ARI": float(adjusted_rand_score(labels, clusters)),
     }
+
+
+def _student(centres: np.ndarray, variance: float) -> Assigner:
+    """Return the assigner of centres (K, D) and the variance of an axis of codes in a cluster."""
+    scale = np.array([max(variance, 1e-12)], "float32")
+    return Assigner("student", {"centres": centres.astype("float32"), "scale": scale})
+
+
+def _around(codes: np.ndarray, groups: np.ndarray) -> Assigner:
+    """Return the assigner whose centres are the means of groups, (N, K) of probabilities."""
+    centres = groups.T @ codes / (groups.sum(axis=0)[:, None] + 1e-12)  # (K, D)
+    return _student(centres, float(np.mean(np.square(codes - groups @ centres))))
 
 
 def _is_bundle(model) -> bool:

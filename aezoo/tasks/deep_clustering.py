@@ -25,6 +25,7 @@ from aezoo.batches import evaluation_batches, plan_epoch, training_batches
 from aezoo.errors import ZooError
 
 _ASKED = 1024  # rows at once, where nothing is learned
+_LED = 2  # epochs whose targets are given groups
 
 
 def refine(
@@ -37,6 +38,7 @@ def refine(
     learning_rate: float = 3e-4,
     reconstruction: float = 1.0,
     tolerance: float = 1e-3,
+    groups: np.ndarray | None = None,
     seed: int = 0,
     report: Callable[[dict], None] = lambda line: None,
 ) -> tuple[Assigner, list[dict]]:
@@ -51,6 +53,8 @@ def refine(
         learning_rate: Of Adam.
         reconstruction: Weight of the model's own loss; 0 leaves the decoder behind.
         tolerance: Share of rows below which a change of cluster from epoch to epoch ends it.
+        groups: How likely each row is of each cluster by another way, (N, K): the targets of the
+            first epochs; None sharpens from the first epoch on.
         seed: Of the order.
         report: Called with each line of the history.
 
@@ -78,7 +82,17 @@ def refine(
 
     plan = plan_epoch(len(rows), batch_size, 1)
     batches = iter(training_batches(rows, plan, seed=seed, first_epoch=0, prepare=prepare))
-    target, clusters = _sharpened(model, rows, soft, prepare)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def ask(x):
+        return soft(model.codes(x)["latent"])
+
+    def sharpened():
+        return _sharpened([ask(x).numpy() for _, x in evaluation_batches(rows, _ASKED, prepare)])
+
+    target, clusters = sharpened()
+    if groups is not None:
+        target = tf.constant(groups, tf.float32)
     history = []
     for epoch in range(1, epochs + 1):
         losses = []
@@ -93,11 +107,13 @@ def refine(
                 do="Lower the learning rate.",
             )
         before = clusters
-        target, clusters = _sharpened(model, rows, soft, prepare)
+        targets, clusters = sharpened()
+        if groups is None or epoch >= _LED:
+            target = targets
         changed = float(np.mean(clusters != before))
         history.append({"epoch": epoch, "loss": loss, "changed": changed})
         report(history[-1])
-        if changed < tolerance:
+        if changed < tolerance and (groups is None or epoch > _LED):
             break
     return Assigner("student", {"centres": np.array(centres), "scale": scale}), history
 
@@ -124,14 +140,8 @@ def _step_of(model, soft: Assigner, learned: list, learning_rate: float, reconst
     return step
 
 
-def _sharpened(model, rows, soft: Assigner, prepare) -> tuple[tf.Tensor, np.ndarray]:
-    """Return the targets p (N, K) of all rows, and the cluster of each, (N,)."""
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def ask(x):
-        return soft(model.codes(x)["latent"])
-
-    answered = [ask(x).numpy() for _, x in evaluation_batches(rows, _ASKED, prepare)]
+def _sharpened(answered: list[np.ndarray]) -> tuple[tf.Tensor, np.ndarray]:
+    """Return the targets p (N, K) of all rows, and the cluster of each, (N,), from batches of q."""
     q = np.concatenate(answered).astype("float64")  # (N, K)
     p = np.square(q) / q.sum(axis=0)
     p /= p.sum(axis=1, keepdims=True)
