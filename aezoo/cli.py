@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands import cluster, detect
+from aezoo.commands import cluster, detect, maps
 from aezoo.commands.shell import (
     Settings,
     Variant,
@@ -350,7 +350,7 @@ def quickstart(
     run_quickstart(out_dir, console())
 
 
-for task in (cluster, detect):
+for task in (cluster, detect, maps):
     task.add_to(app)
 
 

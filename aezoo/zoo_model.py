@@ -402,7 +402,9 @@ class ZooModel(keras.Model):
 
     def forget(self) -> None:
         """Drop what was fitted to other weights or units, and what was measured of them."""
-        self.scorer = self.localizer = self.assigner = self.calibration = self.metrics_measured = None
+        self.scorer = self.localizer = self.assigner = self.calibration = self.metrics_measured = (
+            None
+        )
 
     # ---- endpoints ----
 

@@ -54,7 +54,9 @@ def controls(data: DataSet, every: np.ndarray):
     flat = every.reshape(len(every), -1).astype("float32") / np.float32(255)
     yield from figures("k-means on pixels", kmeans(flat[:count], flat), data, False)
     axes = PCA(10, random_state=0).fit(flat[:count]).transform(flat)
-    yield from figures("k-means on 10 principal components", kmeans(axes[:count], axes), data, False)
+    yield from figures(
+        "k-means on 10 principal components", kmeans(axes[:count], axes), data, False
+    )
     untrained = build("dec_ae", seed=0)
     untrained.fit_preprocessing(every[:1000])
     codes = untrained.endpoint("encode")(image=every)["latent"]

@@ -106,7 +106,9 @@ def _heat_map(groups: list[np.ndarray], names: list[str], path: Path, columns) -
     drawn = axes.imshow(spread[:, shown], cmap="RdBu_r", vmin=-2.5, vmax=2.5, aspect="auto")
     named = [columns[i] if columns else str(i) for i in shown]
     axes.set_xticks(range(len(shown)), named, rotation=60, ha="right", fontsize=7)
-    kept = [name.replace("\n", ": ") for name, group in zip(names, groups, strict=True) if len(group)]
+    kept = [
+        name.replace("\n", ": ") for name, group in zip(names, groups, strict=True) if len(group)
+    ]
     axes.set_yticks(range(len(kept)), kept, fontsize=7)
     axes.tick_params(length=0, colors=INK)
     axes.spines[:].set_visible(False)
