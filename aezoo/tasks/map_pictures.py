@@ -12,7 +12,7 @@ _TEN = (
     "#2563eb", "#ea580c", "#059669", "#dc2626", "#7c3aed",
     "#92400e", "#db2777", "#475569", "#a3a70b", "#0891b2",
 )  # fmt: skip
-_CELLS = 26  # thumbnails along a side of the map, at most
+_CELLS = 32  # thumbnails along a side of the map, at most
 _DARK = 0.2  # median of pictures that are drawn on black
 
 
@@ -52,10 +52,11 @@ def scatter(
     size = (high - low).max() + 2 * margin
     corner = (low + high - size) / 2
     axes.set(xlim=(corner[0], corner[0] + size), ylim=(corner[1], corner[1] + size), aspect="equal")
-    dots = {"s": 7 if pictures is not None else 16, "linewidths": 0}
-    alpha = 0.35 if pictures is not None else 0.7
-    axes.scatter(*places.T, c=colours[shade], alpha=alpha, zorder=1, **dots)
-    if pictures is not None:
+    if pictures is None:
+        axes.scatter(*places.T, c=colours[shade], s=16, alpha=0.7, linewidths=0)
+    else:  # pale and opaque: where many lie, thumbnails can still be read
+        pale = 1.0 - 0.22 * (1.0 - colours[shade])
+        axes.scatter(*places.T, c=pale, s=26, linewidths=0)
         _thumbnails(axes, places, pictures, colours[shade], corner, size)
     for number, colour in zip(numbers, colours, strict=True):
         axes.scatter([], [], color=colour, s=42, label=names[number])
@@ -95,11 +96,9 @@ def _thumbnails(axes, places, pictures, colours, corner, size: float) -> None:
 
 
 def _inked(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """Return white on black as colour on nothing, over a faint white plate, (H, W, 4)."""
-    plate = 0.75
-    alpha = plate + (1 - plate) * picture
-    ink = 1.0 - picture[..., None] * (1.0 - colour)
-    return np.concatenate([ink, alpha[..., None]], axis=-1)
+    """Return white on black as colour on nothing, (H, W, 4)."""
+    ink = np.ones((*picture.shape, 3)) * colour
+    return np.concatenate([ink, picture[..., None]], axis=-1)
 
 
 def _framed(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
