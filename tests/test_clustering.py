@@ -53,10 +53,10 @@ def test_the_mixture_answers_as_scikit_learn_does(rng):
 
 def test_each_method_finds_kinds_that_lie_apart(fitted, table):
     rows, kinds = table
-    assert agreement(kinds, fitted.labels_)["accuracy"] == 1.0
+    assert agreement(kinds, fitted.labels_)["accuracy"] > 0.95
     for method, more in (("mixture", {}), ("dec", {"start": "kmeans", "epochs": 2})):
         found = Clusterer(3, fitted.model_, method, **more).fit(rows)
-        assert agreement(kinds, found.labels_)["accuracy"] == 1.0
+        assert agreement(kinds, found.labels_)["accuracy"] > 0.95
         np.testing.assert_allclose(found.predict_proba(rows).sum(axis=1), 1.0, rtol=1e-5)
 
 
@@ -82,7 +82,9 @@ def test_refining_sharpens_and_leaves_the_given_model_alone(fitted, table):
 def test_given_groups_lead_the_first_epochs(fitted, table):
     """Two clusters exchanged for rows of one kind: the encoder learns what the groups say."""
     rows = table[0]
-    model = aezoo.build("simple_ae", input_shape=(5,), latent_dim=2, seed=0)
+    model = aezoo.build(
+        "simple_ae", input_shape=(5,), latent_dim=2, latent_activation="linear", seed=0
+    )
     model.fit_preprocessing(rows)
     halves = (rows[:, 0] > np.median(rows[:, 0])).astype(int)
     start = Assigner(

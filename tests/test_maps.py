@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
@@ -31,6 +31,7 @@ def made(tmp_path_factory):
     return folder, model
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-5, 5), min_size=2, max_size=6),
     st.lists(st.floats(-5, 5), min_size=2, max_size=6),

@@ -25,7 +25,7 @@ from aezoo.batches import evaluation_batches, plan_epoch, training_batches
 from aezoo.errors import ZooError
 
 _ASKED = 1024  # rows at once, where nothing is learned
-_LED = 2  # epochs whose targets are given groups
+_LED = 2  # epochs whose targets are given groups; no fewer are made without them
 
 
 def refine(
@@ -49,7 +49,7 @@ def refine(
         rows: `aezoo.data.Rows` in user units.
         assigner: Of the kind `student`, fitted to the model's codes: where to begin.
         epochs: At most.
-        batch_size: Rows of a step.
+        batch_size: Rows of a step, at most; few rows make 16 steps an epoch.
         learning_rate: Of Adam.
         reconstruction: Weight of the model's own loss; 0 leaves the decoder behind.
         tolerance: Share of rows below which a change of cluster from epoch to epoch ends it.
@@ -80,7 +80,7 @@ def refine(
     def prepare(indices, _):
         return indices, model.preprocessing.apply(rows.gather(indices))
 
-    plan = plan_epoch(len(rows), batch_size, 1)
+    plan = plan_epoch(len(rows), min(batch_size, max(8, len(rows) // 16)), 1)
     batches = iter(training_batches(rows, plan, seed=seed, first_epoch=0, prepare=prepare))
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -113,7 +113,7 @@ def refine(
         changed = float(np.mean(clusters != before))
         history.append({"epoch": epoch, "loss": loss, "changed": changed})
         report(history[-1])
-        if changed < tolerance and (groups is None or epoch > _LED):
+        if changed < tolerance and epoch > _LED:
             break
     return Assigner("student", {"centres": np.array(centres), "scale": scale}), history
 
