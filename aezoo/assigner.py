@@ -29,8 +29,8 @@ class Assigner:
     Example:
         >>> centres = np.array([[0.0, 0.0], [3.0, 0.0]], "float32")
         >>> near = Assigner("student", {"centres": centres, "scale": np.ones(1, "float32")})
-        >>> np.asarray(near(np.zeros((1, 2), "float32"))).round(4).tolist()
-        [[0.9091, 0.0909]]
+        >>> print(np.asarray(near(np.zeros((1, 2), "float32"))).round(4))
+        [[0.9091 0.0909]]
     """
 
     kind: str

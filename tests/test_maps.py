@@ -71,7 +71,7 @@ def test_the_command_draws_what_it_says(made):
     for name in ("pca", "tsne", "walks", "ways"):
         with Image.open(folder / f"{name}.png") as picture:
             assert min(picture.size) > 150
-            assert len(set(picture.convert("L").resize((60, 60)).getdata())) > 5
+            assert len(np.unique(np.asarray(picture.convert("L").resize((60, 60))))) > 5
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png") == 4 and "coloured by class" in page
 

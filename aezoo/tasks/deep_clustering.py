@@ -25,7 +25,7 @@ from aezoo.batches import evaluation_batches, plan_epoch, training_batches
 from aezoo.errors import ZooError
 
 _ASKED = 1024  # rows at once, where nothing is learned
-_LED = 2  # epochs whose targets are given groups; no fewer are made without them
+_LED = 2  # epochs that given groups lead, and fewer than which there are not
 
 
 def refine(

@@ -24,6 +24,7 @@ from aezoo.tasks.manifold import has_umap, umap_of
 KINDS = ("pca", "tsne", "umap")
 _TITLES = {"pca": "Principal axes", "tsne": "t-SNE", "umap": "UMAP"}
 _STEPS, _AXES, _PAIRS = 11, 10, 4  # of pictures in a walk, of walks, of pairs of rows
+_FEW = 200  # rows
 _OWN_AXES = 16  # code numbers up to which each is walked along; wider codes have main axes
 
 
@@ -61,7 +62,9 @@ def place(codes: np.ndarray, kind: str = "pca", seed: int = 0) -> np.ndarray:
         axes = PCA(min(2, flat.shape[1]), random_state=seed).fit_transform(flat)
         return np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))  # a code of one number has one axis
     perplexity = min(30.0, (len(flat) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="random", random_state=seed).fit_transform(flat)
+    how = "exact" if len(flat) <= _FEW else "barnes_hut"  # whose threads few rows keep waiting
+    settings = {"perplexity": perplexity, "init": "random", "method": how, "random_state": seed}
+    return TSNE(**settings).fit_transform(flat)
 
 
 def along(codes: np.ndarray, direction: np.ndarray, steps: int, base: np.ndarray) -> np.ndarray:
