@@ -99,7 +99,7 @@ def test_given_groups_lead_the_first_epochs(fitted, table):
         groups=np.eye(2)[halves[data.train.index]],
         epochs=2,
         batch_size=8,
-        learning_rate=0.01,
+        learning_rate=0.1,
         reconstruction=0.0,
     )
     codes = model.endpoint("encode")(features=rows)["latent"]

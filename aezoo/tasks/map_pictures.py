@@ -130,7 +130,8 @@ def lines(
     count, shape = len(rows[0]), rows[0].shape[1:]
     aspect = shape[0] / shape[1] if modality == "image" else 0.8
     width = 0.82 * count
-    figure = new_figure(width + 0.9, width / count * aspect * len(rows) * 1.05 + 0.1)
+    figure = new_figure(width + 1.4, width / count * aspect * len(rows) * 1.05 + 0.1)
+    figure.get_layout_engine().set(w_pad=0.22, h_pad=0.02)  # names stand out of their axes
     if modality == "series":
         return _series(figure, rows, names, Path(path))
     for axes, line, name in zip(
