@@ -232,8 +232,7 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         epochs = min(200, max(20, -(-_STEPS // max(1, len(data.train) // batch))))
         recipe: dict = {"latent_dim": 10, "batch_size": batch, "epochs": epochs}
         if data.modality == "image" and min(shape[:2]) > _SMALL_PICTURE:
-            recipe |= {"filters": (32, 64), "corruption": "distortion", "level": 1.0}
-            return "denoise_ae", recipe | given
+            return "dec_ae", recipe | given
         if data.modality == "series":
             return "seq2seq_ae", {"epochs": epochs} | given
         if data.modality == "features":
