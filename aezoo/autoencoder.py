@@ -3,7 +3,7 @@
     x -> encoder -> code -> decoder -> reconstruction            (model units, float32)
 
 The input is the target where none is given. Endpoints: reconstruct, encode, decode, score,
-detect once calibrated, and localize once it has a localizer.
+detect once calibrated, localize once it has a localizer, and cluster once it has an assigner.
 """
 
 import dataclasses
@@ -70,7 +70,8 @@ class Autoencoder(ZooModel):
             self.score_endpoint(self.scorer),
         ]
         made += [self._detect_endpoint()] if self.calibration else []
-        return made + ([self._localize_endpoint()] if self.localizer else [])
+        made += [self._localize_endpoint()] if self.localizer else []
+        return made + ([self._cluster_endpoint()] if self.assigner else [])
 
     def answer_specs(self) -> tuple[TensorSpec, ...]:
         """Return the specs of what `answers` gives."""
@@ -201,3 +202,31 @@ class Autoencoder(ZooModel):
 
         described = "Where a row is odd."
         return Endpoint(EndpointSpec("localize", self.row_specs(), (spec,), described), localize)
+
+    # ---- clusters ----
+
+    def _cluster_endpoint(self) -> Endpoint:
+        assigner = self.assigner
+        count = len(assigner.centres) if assigner.constants else None  # while it is being loaded
+        probabilities = TensorSpec(
+            "probabilities",
+            (count,),
+            axes=("cluster",),
+            low=0.0,
+            high=1.0,
+            unit_scale=assigner.unit_scale,
+            description=assigner.description,
+        )
+        number = TensorSpec(
+            "cluster", (1,), "int32", ("cluster",), description="The most probable one, from 0."
+        )
+
+        def cluster(inputs):
+            p = assigner(self.codes(self.rows_of(inputs))["latent"])
+            likeliest = ops.top_k(p, 1)[1]  # an argmax of floats does not convert to ONNX
+            return {"probabilities": p, "cluster": ops.cast(likeliest, "int32")}
+
+        spec = EndpointSpec(
+            "cluster", self.row_specs(), (probabilities, number), "The cluster of a row."
+        )
+        return Endpoint(spec, cluster)

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands import compress, denoise, detect, fill, generate, search, segment, transfer
+from aezoo.commands import (
+    cluster,
+    compress,
+    denoise,
+    detect,
+    fill,
+    generate,
+    maps,
+    search,
+    segment,
+    transfer,
+)
 from aezoo.commands.shell import (
     Settings,
     Variant,
@@ -354,7 +365,7 @@ def quickstart(
     run_quickstart(out_dir, console())
 
 
-for task in (detect, denoise, segment, transfer, search, compress, fill, generate):
+for task in (detect, denoise, segment, transfer, search, compress, fill, generate, cluster, maps):
     task.add_to(app)
 
 

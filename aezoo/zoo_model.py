@@ -16,6 +16,7 @@ from keras import ops
 from pydantic import Field
 
 from aezoo import losses, metrics
+from aezoo.assigner import Assigner
 from aezoo.config import Entry, TrainSection
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.errors import ZooError, closest_match
@@ -28,7 +29,8 @@ Width = Annotated[int, Field(ge=1)]  # a number of channels, units or rows, in a
 Weight = Annotated[float, Field(ge=0)]  # of a term of the loss, in a YAML
 Share = Annotated[float, Field(ge=0, lt=1)]  # of units dropped, or of the past kept, in a YAML
 EVALUATION_SEED = 0  # evaluation draws alike each time
-_FITTED = ("scorer", "localizer")  # parts that bring constants, under their names in a saved model
+# Parts that bring constants, which are saved under their names.
+_FITTED = ("scorer", "localizer", "assigner")
 
 INPUT_BY_RANK = {1: "features", 2: "series", 3: "image", 4: "video"}
 AXES_OF = {
@@ -112,6 +114,7 @@ class ZooModel(keras.Model):
         self.calibration = None
         self.scorer = None
         self.localizer = None
+        self.assigner = None
         self.entry: Entry | None = None
         self.probe_rows: dict | None = None  # validation rows as `inputs_of` gives them, for export
         self.metrics_measured: dict | None = None  # by role, for the model card
@@ -347,6 +350,16 @@ class ZooModel(keras.Model):
         self.renew_endpoints()
 
     @property
+    def assigner(self):
+        """What `cluster` answers by, from `aezoo.tasks.clustering`; None without that endpoint."""
+        return self._assigner
+
+    @assigner.setter
+    def assigner(self, value) -> None:
+        self.__dict__["_assigner"] = value
+        self.renew_endpoints()
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one row."""
         return tuple(self.encoder.input_shape[1:])
@@ -391,8 +404,10 @@ class ZooModel(keras.Model):
         self.forget()
 
     def forget(self) -> None:
-        """Drop scorer, localizer, threshold and metrics: they were of other weights or units."""
-        self.scorer = self.localizer = self.calibration = self.metrics_measured = None
+        """Drop what was fitted to other weights or units, and what was measured of them."""
+        self.scorer = self.localizer = self.assigner = self.calibration = self.metrics_measured = (
+            None
+        )
 
     # ---- endpoints ----
 
@@ -576,6 +591,7 @@ class ZooModel(keras.Model):
             "calibration": self.calibration and dict(self.calibration),
             "scorer": self.scorer and self.scorer.kind,
             "localizer": self.localizer and {"sigma": self.localizer.sigma},
+            "assigner": self.assigner and self.assigner.kind,
             "entry": self.entry and self.entry.model_dump(mode="json"),
         }
 
@@ -611,6 +627,8 @@ class ZooModel(keras.Model):
             model.scorer = Scorer(config["scorer"])  # its constants come with the weights
         if config.get("localizer"):
             model.localizer = Localizer(**config["localizer"])
+        if config.get("assigner"):
+            model.assigner = Assigner(config["assigner"])
         model.calibration = config["calibration"]
         model.entry = Entry(**config["entry"]) if config["entry"] else None
         return model

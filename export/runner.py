@@ -125,6 +125,10 @@ class Bundle:
                 ) from None
         return self._sessions[endpoint]
 
+    def __getstate__(self) -> dict:
+        """Copy and pickle without the sessions, which are opened when they are asked."""
+        return self.__dict__ | {"_sessions": {}}
+
     def __fspath__(self) -> str:
         return str(self.path)
 

@@ -28,7 +28,7 @@ layers =
     aezoo.models
     aezoo.autoencoder | aezoo.segmenter
     aezoo.zoo_model
-    aezoo.localizer
+    aezoo.localizer | aezoo.assigner
     aezoo.scorers
     aezoo.calibration
     aezoo.layers | aezoo.losses | aezoo.metrics | aezoo.endpoints

@@ -3,7 +3,9 @@
     x~ ~ q(x~ | x),   x^ = decoder(encoder(x~))          loss: cross-entropy of x^ against clean x
 
 Sources: Vincent et al., "Extracting and composing robust features with denoising autoencoders"
-(2008); the sizes and the noise of `denoise_ae` are those of EvanstsaiTW's notebook AE_01_keras.
+(2008); the sizes and the noise of `denoise_ae` are those of EvanstsaiTW's notebook AE_01_keras,
+the layers of `dec_ae` those of Xie et al., "Unsupervised deep embedding for clustering analysis"
+(2016), the last of them half as wide.
 """
 
 from typing import Annotated
@@ -14,6 +16,7 @@ from pydantic import Field
 from aezoo.autoencoder import Autoencoder
 from aezoo.layers.corruption import Corruption, Kind
 from aezoo.models.conv import conv_decoder, conv_encoder
+from aezoo.models.dense import dense_decoder, dense_encoder
 from aezoo.zoo_model import EVALUATION_SEED, Width
 
 
@@ -92,4 +95,40 @@ class DenoisingAE(Denoiser):
                 input_shape, filters, latent_dim, kernel_size, activation, "sigmoid"
             ),
             corruption=Corruption(corruption, level, shift, least=least),
+        )
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class DenseDenoisingAE(Denoiser):
+    """Fully connected layers that learn to undo a corruption; see `Denoiser`.
+
+    Pictures that come turned, slanted and moved are rebuilt as they were, so that the code tells
+    what is shown rather than how: then rows that show the same lie together.
+
+    Args:
+        input_shape: Shape of one row; pictures and series are flattened inside; values in [0, 1].
+        hidden: Widths of the encoder's layers; the decoder mirrors them.
+        latent_dim: Width of the code.
+        corruption: See `aezoo.layers.corruption.Corruption`; `distortion` needs pictures.
+        level: Its strength, standard deviation, or share of values replaced.
+        activation: Of the hidden layers; the code is linear.
+
+    Example:
+        >>> DenseDenoisingAE(input_shape=(12, 12, 1), hidden=(16,), latent_dim=3).latent_shape
+        (3,)
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[Width, ...] = (28, 28, 1),
+        hidden: tuple[Width, ...] = (500, 500, 1000),
+        latent_dim: Width = 10,
+        corruption: Kind = "distortion",
+        level: Annotated[float, Field(ge=0)] = 1.5,
+        activation: str = "relu",
+    ):
+        super().__init__(
+            encoder=dense_encoder(input_shape, hidden, latent_dim, activation, "linear"),
+            decoder=dense_decoder(input_shape, hidden, latent_dim, activation, "sigmoid"),
+            corruption=Corruption(corruption, level),
         )

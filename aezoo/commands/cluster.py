@@ -1,0 +1,63 @@
+"""`aezoo cluster`: which rows belong together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aezoo.commands.shell import Settings, bold, escaped, print_figures, say, start_tensorflow
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a command of `aezoo`."""
+    app.command()(cluster)
+
+
+def cluster(
+    data: Annotated[str, typer.Argument(help="A folder of pictures, a table, an array, a name.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to make, new.")],
+    clusters: Annotated[int, typer.Option(help="How many.")] = 10,
+    method: Annotated[
+        str, typer.Option(help="dec, which trains on; kmeans or mixture on the codes.")
+    ] = "dec",
+    run: Annotated[
+        Path | None, typer.Option("--from", help="A run, bundle or .keras, instead of training.")
+    ] = None,
+    entry: Annotated[str | None, typer.Option(help="Default: one that fits the rows.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels of a side, for folders; default 64.")
+    ] = None,
+    window: Annotated[int | None, typer.Option(help="Rows per window, for series.")] = None,
+    seed: Annotated[int, typer.Option(help="Of split, weights, order and starts.")] = 0,
+    settings: Settings = None,
+) -> None:
+    """Group rows by their codes; write a table, a verified bundle and a report."""
+    from aezoo.config import parse_assignment
+
+    overrides = dict(parse_assignment(text) for text in settings or [])
+    if entry is not None:
+        from aezoo.registry import find
+
+        find(entry)  # a misspelt name is told before TensorFlow has loaded
+    start_tensorflow()
+    from aezoo.tasks import grouping
+
+    made = grouping.fit(
+        data,
+        out,
+        clusters=clusters,
+        method=method,
+        entry=entry,
+        run=run,
+        image_size=image_size,
+        window=window,
+        seed=seed,
+        **overrides,
+    )
+    sizes = ", ".join(f"{size:,}" for size in made.sizes)
+    say(f"{int(made.sizes.sum()):,} rows in {clusters} clusters: {sizes}")
+    if made.measured:
+        print_figures(made.measured, "with the classes")
+    say(f"{bold(out / 'report.html')} shows the most typical rows of each. Next:")
+    for line in grouping.next_commands(out):
+        say(f"  {escaped(line)}")
