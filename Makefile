@@ -24,6 +24,16 @@ results: $(READY)
 	$(BIN)/python benchmarks/unet_brain_mri.py
 	$(BIN)/python benchmarks/seq2seq_ecg5000.py
 	$(BIN)/python benchmarks/semi_supervised_anomalies.py
+	$(BIN)/python benchmarks/detection_ecg5000.py --splits 10
+	$(BIN)/python benchmarks/detection_stream.py
+	$(BIN)/python benchmarks/denoising.py
+	$(BIN)/python benchmarks/segmentation.py --seeds 1
+	$(BIN)/python benchmarks/search.py --epochs 12 --queries 10000
+	$(BIN)/python benchmarks/compression.py --count 10000 --epochs 3 --photo-epochs 4
+	$(BIN)/python benchmarks/clustering.py --epochs 16 --refine 6
+	$(BIN)/python benchmarks/imputation.py
+	$(BIN)/python benchmarks/generation.py --rows 10000 --epochs 15
+	$(BIN)/python benchmarks/transfer.py
 	$(BIN)/python benchmarks/export_parity.py
 	$(BIN)/python benchmarks/runtimes.py
 	$(BIN)/python benchmarks/scoring.py
