@@ -25,7 +25,7 @@ from aezoo.training import train
 
 SIGMA = (5.0, 55.0)  # of 255; for series and tables, percent of their standard deviation
 TILE = 64  # pixels a side
-_STEPS, _EPOCHS, _BATCH = 6000, 300, 4  # few patches a step, many steps
+_STEPS, _EPOCHS, _BATCH = 4000, 300, 4  # few patches a step, many steps
 _COPIES = 10  # of a series or of a table's row, each with noise of its own
 _PATCHES = 2000  # cut from pictures that come as arrays
 _HELD = 0.1  # share of the rows, or of the pictures, that choose the epoch
