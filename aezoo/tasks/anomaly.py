@@ -26,6 +26,7 @@ from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
 from aezoo.errors import ZooError, ZooWarning, closest_match
 from aezoo.tasks.choosing import choose, unexplained
+from aezoo.tasks.exported import Exported
 from aezoo.training import train
 
 THRESHOLDS = ("conformal", "quantile", "best_f1")
@@ -38,7 +39,7 @@ _SERIES_CODE = 8  # numbers at least: waves bend, so that their main axes are to
 _SMALL_PICTURE = 12  # pixels a side, up to which one layer sees a picture as a whole
 
 
-class AnomalyDetector(OutlierMixin, BaseEstimator):
+class AnomalyDetector(Exported, OutlierMixin, BaseEstimator):
     """Finds rows unlike those that it was fitted to.
 
     Args:
@@ -373,19 +374,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         below = np.searchsorted(self.calibration_scores_, self.decision_function(X))
         odd = below / (len(self.calibration_scores_) + 1)
         return np.stack([1 - odd, odd], axis=1)
-
-    def export(self, path: str | Path, **options) -> Path:
-        """Write a verified bundle, whose endpoint `detect` answers as this detector does.
-
-        Args:
-            path: The folder to make.
-            **options: As `aezoo.export_bundle` takes them.
-        """
-        import aezoo
-
-        check_is_fitted(self, "model_")
-        aezoo.export_bundle(self.model_, path, **options)
-        return Path(path)
 
     def _scores(self, rows: np.ndarray, model=None) -> np.ndarray:
         model = self.model_ if model is None else model

@@ -19,6 +19,7 @@ from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality, from_arrays
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
+from aezoo.tasks.exported import Exported
 from aezoo.tasks.patches import as_pictures, cut
 from aezoo.tasks.restoring import restored
 from aezoo.training import train
@@ -32,7 +33,7 @@ _HELD = 0.1  # share of the rows, or of the pictures, that choose the epoch
 _MANY = 32  # rows of a batch of series or of a table
 
 
-class Denoiser(BaseEstimator):
+class Denoiser(Exported, BaseEstimator):
     """Removes noise from pictures, series and tables.
 
     Args:
@@ -206,19 +207,6 @@ class Denoiser(BaseEstimator):
     def _restore(self, rows: np.ndarray) -> np.ndarray:
         model = self.model_
         return model.endpoint("reconstruct")(**{model.input_name: rows})["reconstruction"]
-
-    def export(self, path: str | Path, **options) -> Path:
-        """Write a verified bundle, whose endpoint `reconstruct` answers as this denoiser does.
-
-        Args:
-            path: The folder to make.
-            **options: As `aezoo.export_bundle` takes them.
-        """
-        import aezoo
-
-        check_is_fitted(self, "model_")
-        aezoo.export_bundle(self.model_, path, **options)
-        return Path(path)
 
 
 def _epochs(rows: int, batch: int) -> int:

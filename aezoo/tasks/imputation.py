@@ -22,6 +22,7 @@ from aezoo.errors import ZooError
 from aezoo.layers.preprocessing import Preprocessing
 from aezoo.registry import build
 from aezoo.tasks import gaussian, holes
+from aezoo.tasks.exported import Exported
 from aezoo.tasks.projection import PASSES, TOLERANCE, Asked, Filled, fill, projected
 from aezoo.training import train
 
@@ -36,7 +37,7 @@ _OWN = 3  # passes, at most, that the second stage learns to go on from
 _DRAWS = 4  # of holes per validation row, of a table; of longer rows, one
 
 
-class Imputer(TransformerMixin, BaseEstimator):
+class Imputer(Exported, TransformerMixin, BaseEstimator):
     """Fills in what is missing of rows.
 
     Args:
@@ -246,14 +247,6 @@ class Imputer(TransformerMixin, BaseEstimator):
         if input_features is None:
             input_features = [f"x{i}" for i in range(self.n_features_in_)]
         return np.asarray(input_features, object)
-
-    def export(self, path: str | Path, sample=None) -> Path:
-        """Write a verified bundle; `aezoo fill run` asks it."""
-        import aezoo
-
-        check_is_fitted(self, "model_")
-        aezoo.export_bundle(self.model_, path, sample=sample)
-        return Path(path)
 
 
 @dataclasses.dataclass(frozen=True)

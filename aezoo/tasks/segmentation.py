@@ -19,6 +19,7 @@ from aezoo.data import load
 from aezoo.data.source import Part, Source
 from aezoo.errors import ZooError
 from aezoo.specs import PictureRule
+from aezoo.tasks.exported import Exported
 from aezoo.tasks.masks import Overlap, classes_of, segmented
 from aezoo.tasks.patches import as_pictures, cut
 from aezoo.training import train
@@ -33,7 +34,7 @@ _HELD = 0.15  # share of the pictures, or of each, that chooses the epoch
 _FEW = 5  # pictures, below which a part of each is held back instead of whole ones
 
 
-class SegmentationTask(BaseEstimator):
+class SegmentationTask(Exported, BaseEstimator):
     """Tells the class of each pixel.
 
     Args:
@@ -171,19 +172,6 @@ class SegmentationTask(BaseEstimator):
 
     def _ask(self, tiles: np.ndarray) -> np.ndarray:
         return self.model_.endpoint("segment")(image=tiles)["probabilities"]
-
-    def export(self, path: str | Path, **options) -> Path:
-        """Write a verified bundle, whose endpoint `segment` answers as this task does.
-
-        Args:
-            path: The folder to make.
-            **options: As `aezoo.export_bundle` takes them.
-        """
-        import aezoo
-
-        check_is_fitted(self, "model_")
-        aezoo.export_bundle(self.model_, path, **options)
-        return Path(path)
 
 
 def _require_pairs(pictures, masks, tile: int) -> None:
