@@ -8,6 +8,8 @@ import numpy as np
 
 from aezoo import report
 from aezoo.errors import ZooError
+from aezoo.export.locating import locate_pictures
+from aezoo.export.pictures import PictureFiles
 from aezoo.export.rows import RowFile, open_rows
 from aezoo.export.runner import Bundle
 from aezoo.tasks import marked
@@ -25,6 +27,8 @@ class Detected:
         worst: The rows with the highest scores, the highest first.
         columns: What the columns of a table are called.
         modality: Of the rows.
+        odd_pictures: Names of the pictures with an odd place, where the rows are tiles of pictures;
+            else None.
     """
 
     folder: Path
@@ -33,6 +37,7 @@ class Detected:
     worst: list[Finding]
     columns: list[str] | None
     modality: str
+    odd_pictures: list[str] | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.anomalous:,} of {self.rows:,} rows are anomalous"]
@@ -41,6 +46,11 @@ class Detected:
             mark = "anomalous" if one.anomalous else "normal"
             lines.append(f"  {one.score:<10.4g} {mark:<10} {one.name}  {where}".rstrip())
         lines.append(f"{self.folder / 'scores.csv'} has every row, report.html the worst.")
+        if self.odd_pictures is not None:
+            lines.append(
+                f"pictures.csv has every picture; of {len(self.odd_pictures):,} with an odd place, "
+                "masks/ and marked/ show where."
+            )
         return "\n".join(lines)
 
 
@@ -57,7 +67,9 @@ def detect(
         bundle_dir: A bundle with an endpoint `detect`, or the folder that `aezoo detect fit` made.
         input_path: `.npy`, `.parquet`, `.csv`, a picture or a folder of pictures.
         out: The folder to write: scores.csv (a line per row: row, name, score, anomalous, where),
-            worst.png, report.html. What stands there under these names is replaced.
+            worst.png, report.html. What stands there under these names is replaced. Where the
+            detector was trained on tiles, also pictures.csv, masks/ and marked/: where whole
+            pictures are odd, in their own pixels.
         threshold: Instead of the calibrated one.
         variant: `fp16` or `int8` where the bundle has it.
 
@@ -103,7 +115,10 @@ def detect(
         columns=rows.columns,
     )
     anomalous = int(found.anomalous.sum())
-    made = Detected(out, len(rows), anomalous, found.worst, rows.columns, name)
+    odd = None
+    if localizes and isinstance(rows, PictureFiles) and rows.images.fit == "tile":
+        odd = locate_pictures(bundle, rows, out)
+    made = Detected(out, len(rows), anomalous, found.worst, rows.columns, name, odd)
     _report(made, Path(input_path), bundle, localizes)
     return made
 
