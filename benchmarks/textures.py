@@ -1,6 +1,6 @@
 """Where surfaces are odd: scratches, stains and pasted pieces in brick, grass and gravel.
 
-    python benchmarks/textures.py                # results/tasks/localisation.csv, results/textures.png
+    python benchmarks/textures.py     # results/tasks/localisation.csv, results/textures.png
 
 Each texture is a grey picture of 512x512. Its left half trains, as squares of 64 pixels; defects of
 known masks are drawn into its right half, which is answered by tiles. The model learns from defects
@@ -32,7 +32,10 @@ from aezoo.drawing import bare, new_figure, write_png
 from aezoo.tasks.localisation import aupro, draw, locate, pixel_auroc
 from aezoo.tiles import tiled
 
-SIZE, STRIDE = 64, 4  # pixels: of what the model sees, and from one tile of the training to the next
+SIZE, STRIDE = (
+    64,
+    4,
+)  # pixels: of what the model sees, and from one tile of the training to the next
 EPOCHS = 3
 SMOOTHED = 1.0  # standard deviation of the Gaussian, in pixels
 ALPHA = 0.05  # share of normal tiles that may be marked somewhere
@@ -106,7 +109,9 @@ def spoiled(surface: np.ndarray, foreign: list[np.ndarray], count: int, defects:
     rng = np.random.default_rng(seed)
     pictures = np.repeat(surface[None], count, axis=0)
     kinds = np.zeros(pictures.shape, "uint8")
-    places = [(i, j) for i in range(surface.shape[0] // SIZE) for j in range(surface.shape[1] // SIZE)]
+    places = [
+        (i, j) for i in range(surface.shape[0] // SIZE) for j in range(surface.shape[1] // SIZE)
+    ]
     for picture, kind in zip(pictures, kinds, strict=True):
         for number, chosen in enumerate(rng.permutation(len(places))[:defects]):
             i, j = places[chosen]

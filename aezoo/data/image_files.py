@@ -222,7 +222,7 @@ class ImageFiles:
         return digest.hexdigest()
 
     def blocks(self) -> np.ndarray | None:
-        """Number the squares of two tiles a side in which tiles begin, `(N,)`; None without overlap.
+        """Number the squares of 2x2 tiles in which tiles begin, `(N,)`; None without overlap.
 
         Neighbours that share most of their pixels have one number.
         """

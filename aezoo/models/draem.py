@@ -136,7 +136,9 @@ def discriminator(input_shape, filters):
         x = layers.Conv2DTranspose(width, 2, strides=2)(x)  # doubles H and W
         x = layers.Concatenate()([skip, x])
         x = _unit(_unit(x, width), width)
-    x = layers.Conv2DTranspose(1, 4, strides=2, padding="same", dtype="float32")(x)  # (B, H', W', 1)
+    x = layers.Conv2DTranspose(1, 4, strides=2, padding="same", dtype="float32")(
+        x
+    )  # (B, H', W', 1)
     if any(map(any, margins)):
         x = layers.Cropping2D(margins, dtype="float32")(x)  # (B, H, W, 1)
     return keras.Model([picture, answer], x, name="discriminator")

@@ -1,8 +1,8 @@
 """Where a picture is odd, in its own pixels: by tiles, whatever its size; drawn, and measured.
 
-    found = locate(picture, lambda tiles: model.endpoint("localize")(image=tiles), (64, 64))
-    found.places, found.mask            # boxes, the oddest first; what is above 1
-    pixel_auroc(masks, maps), aupro(masks, maps)
+found = locate(picture, lambda tiles: model.endpoint("localize")(image=tiles), (64, 64))
+found.places, found.mask            # boxes, the oddest first; what is above 1
+pixel_auroc(masks, maps), aupro(masks, maps)
 """
 
 import dataclasses
@@ -144,7 +144,7 @@ def pixel_auroc(masks: np.ndarray, maps: np.ndarray) -> float:
 def aupro(masks: np.ndarray, maps: np.ndarray, limit: float = 0.3) -> float:
     """Return the area under the per-region overlap, up to a share of false positives, from 0 to 1.
 
-        1/limit  integral from 0 to limit of  mean over regions |region above t| / |region|  d FPR(t)
+        1/limit  integral, FPR(t) from 0 to limit, of  mean over regions |region above t| / |region|
 
     Every connected odd region (of eight neighbours) counts alike, however small. Source: Bergmann
     et al., "The MVTec anomaly detection dataset" (2021).

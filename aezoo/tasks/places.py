@@ -44,9 +44,7 @@ class Place:
         return ", ".join(f"{a} {span}" for a, span in zip(axes, reversed(spans), strict=True))
 
 
-def find_places(
-    anomaly_map: np.ndarray, modality: str = "image", most: int = SHOWN
-) -> list[Place]:
+def find_places(anomaly_map: np.ndarray, modality: str = "image", most: int = SHOWN) -> list[Place]:
     """Return the connected places above 1, the oddest first.
 
     Where none is, the row being odd as a whole, the one around the highest value, down to half of
