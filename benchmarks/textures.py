@@ -36,7 +36,7 @@ SIZE, STRIDE = (
     64,
     4,
 )  # pixels: of what the model sees, and from one tile of the training to the next
-EPOCHS = 3
+EPOCHS = 12
 SMOOTHED = 1.0  # standard deviation of the Gaussian, in pixels
 ALPHA = 0.05  # share of normal tiles that may be marked somewhere
 PICTURES, DEFECTS = 20, 12  # pictures of the right half, and defects in each
@@ -300,7 +300,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     args = parser.parse_args()
-    command = "python benchmarks/textures.py"
+    command = f"python benchmarks/textures.py --epochs {args.epochs}"
     root = Path(os.environ.get("AEZOO_DATA", ".")) / "textures"
     textures = {n: np.asarray(Image.open(root / f"{n}.png").convert("L")) for n in NAMES}
     rows, shown, extra = defaultdict(dict), [], []  # rows: (figure, method) -> texture -> value

@@ -91,9 +91,9 @@ def test_contours_lie_around_what_is_odd_and_large_pictures_are_drawn_smaller(tm
     red = (drawn == np.array([int(ALARM[i : i + 2], 16) for i in (1, 3, 5)])).all(axis=-1)
     assert red.sum() == 2 * 10 + 2 * 20 and red[19, 30:50].all() and red[20:30, 50].all()
     assert (drawn[20:30, 30:50] == 230).all()
-    large = np.repeat(np.repeat(picture, 64, 0), 64, 1)  # 3840x5120
-    found = locate(large[1200:1300], bright, (64, 64))
-    assert Image.open(draw(large[1200:1300], found, tmp_path / "b")).size == (1707, 34)
+    wide = np.repeat(np.repeat(picture[20:22], 64, 1), 32, 0)[:100]  # 64x5120
+    found = locate(wide, bright, (64, 64))
+    assert Image.open(draw(wide, found, tmp_path / "b")).size == (1707, 22)
 
 
 def test_tiles_may_overlap_and_neighbours_play_one_role(tmp_path):
@@ -134,8 +134,8 @@ def detector(tmp_path_factory):
         verbose=False,
     )
     model, rows = run.model, run.data.calibration
-    aezoo.calibrate(model, rows, 0.05)
-    model.localizer = localizer.fit(model, run.data.train, rows, 0.05)
+    aezoo.calibrate(model, rows, 0.02)
+    model.localizer = localizer.fit(model, run.data.train, rows, 0.02)
     aezoo.export_bundle(model, folder / "bundle")
     return folder, surface
 
@@ -157,7 +157,7 @@ def test_a_large_picture_is_answered_at_its_own_resolution(detector, tmp_path):
     mask = np.asarray(Image.open(tmp_path / "found" / "masks" / "sub" / "spoilt.png.png")) > 0
     assert mask.shape == (150, 90) and mask[62:68, 31:39].mean() > 0.9
     mask[57:73, 26:44] = False
-    assert mask.mean() < 0.02
+    assert mask.mean() < 0.03
     assert float(line["odd_share"]) > 0.004 and int(line["places"]) >= 1
     drawn = Image.open(tmp_path / "found" / "marked" / "sub" / "spoilt.png.png")
     assert drawn.size == (90, 150) and "masks/ and marked/" in str(found)
