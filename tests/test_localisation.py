@@ -93,7 +93,7 @@ def test_contours_lie_around_what_is_odd_and_large_pictures_are_drawn_smaller(tm
     assert (drawn[20:30, 30:50] == 230).all()
     wide = np.repeat(np.repeat(picture[20:22], 64, 1), 32, 0)[:100]  # 64x5120
     found = locate(wide, bright, (64, 64))
-    assert Image.open(draw(wide, found, tmp_path / "b")).size == (1707, 22)
+    assert np.asarray(Image.open(draw(wide, found, tmp_path / "b"))).shape == (22, 1707, 3)
 
 
 def test_tiles_may_overlap_and_neighbours_play_one_role(tmp_path):
@@ -159,5 +159,5 @@ def test_a_large_picture_is_answered_at_its_own_resolution(detector, tmp_path):
     mask[57:73, 26:44] = False
     assert mask.mean() < 0.03
     assert float(line["odd_share"]) > 0.004 and int(line["places"]) >= 1
-    drawn = Image.open(tmp_path / "found" / "marked" / "sub" / "spoilt.png.png")
-    assert drawn.size == (90, 150) and "masks/ and marked/" in str(found)
+    drawn = np.asarray(Image.open(tmp_path / "found" / "marked" / "sub" / "spoilt.png.png"))
+    assert drawn.shape == (150, 90, 3) and "masks/ and marked/" in str(found)

@@ -113,6 +113,7 @@ def balanced(mask, logits):
         mask: 0 or 1, (B, H, W, 1).
         logits: Of the same shape.
     """
+    mask, logits = ops.cast(mask, "float32"), ops.cast(logits, "float32")
     each = ops.softplus(logits) - mask * logits  # (B, H, W, 1)
     odd, normal = ops.sum(mask) + 1.0, ops.sum(1.0 - mask) + 1.0
     return 0.5 * (ops.sum(mask * each) / odd + ops.sum((1.0 - mask) * each) / normal)
