@@ -156,7 +156,7 @@ def test_a_large_picture_is_answered_at_its_own_resolution(detector, tmp_path):
     assert (line["width"], line["height"]) == ("90", "150")
     mask = np.asarray(Image.open(tmp_path / "found" / "masks" / "sub" / "spoilt.png.png")) > 0
     assert mask.shape == (150, 90) and mask[62:68, 31:39].mean() > 0.9
-    mask[57:73, 26:44] = False
+    mask[45:85, 14:56] = False  # of tiles that see the spot, all is rebuilt worse
     assert mask.mean() < 0.03
     assert float(line["odd_share"]) > 0.004 and int(line["places"]) >= 1
     drawn = np.asarray(Image.open(tmp_path / "found" / "marked" / "sub" / "spoilt.png.png"))
