@@ -229,11 +229,12 @@ def of_seams(data: str, model, surface: np.ndarray) -> list[Figure]:
 
 
 def figures_of(rows: dict) -> list[Figure]:
-    """Return the mean of the textures of each figure and method, then each texture's own."""
+    """Return each texture's value of each figure and method; the mean once all are measured."""
     made = []
     for (figure, method), by_texture in rows.items():
         ours, goal = method == OURS, GOALS.get(figure, "") if method == OURS else ""
-        made.append(Figure(ALL, figure, method, ours, list(by_texture.values()), goal))
+        if len(by_texture) == len(NAMES):
+            made.append(Figure(ALL, figure, method, ours, list(by_texture.values()), goal))
         made += [Figure(name, figure, method, ours, [v]) for name, v in by_texture.items()]
     return made
 

@@ -35,7 +35,8 @@ class MadeDefects(keras.layers.Layer):
     Example:
         >>> import numpy as np
         >>> changed, mask = MadeDefects().change(np.full((64, 32, 32, 1), 0.5, "float32"), seed=0)
-        >>> bool((changed == 0.5)[mask == 0].numpy().all()), 0.05 < float(mask.numpy().mean()) < 0.3
+        >>> apart = np.abs(changed - 0.5)  # soft borders reach a little beyond the mask
+        >>> bool(apart[mask == 0].max() < 0.11 < apart.max()), 0.05 < float(np.mean(mask)) < 0.3
         (True, True)
     """
 
