@@ -67,7 +67,7 @@ class DataSection(Section):
     test: float = pydantic.Field(default=0.1, ge=0, lt=1)  # where the source has no test part
     split_seed: int = 0
     window: int | None = pydantic.Field(default=None, ge=2)
-    stride: int | None = pydantic.Field(default=None, ge=1)
+    stride: int | None = pydantic.Field(default=None, ge=1)  # between windows, or tiles of pictures
 
     @pydantic.field_validator("validation")
     @classmethod

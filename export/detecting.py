@@ -8,6 +8,8 @@ import numpy as np
 
 from aezoo import report
 from aezoo.errors import ZooError
+from aezoo.export.locating import locate_pictures
+from aezoo.export.pictures import PictureFiles
 from aezoo.export.rows import RowFile, open_rows
 from aezoo.export.runner import Bundle
 from aezoo.export.steps import Windows, open_steps
@@ -32,6 +34,8 @@ class Detected:
         modality: Of the rows.
         events: Where the rows are windows of one long series: the stretches of time that are odd.
         steps: The windows of that series.
+        odd_pictures: Names of the pictures with an odd place, where the rows are tiles of pictures;
+            else None.
     """
 
     folder: Path
@@ -42,6 +46,7 @@ class Detected:
     modality: str
     events: list[Event] | None = None
     steps: Windows | None = None
+    odd_pictures: list[str] | None = None
 
     def __str__(self) -> str:
         lines = [self.lead]
@@ -52,6 +57,11 @@ class Detected:
         if self.events:
             lines.append(f"{self.folder / 'events.csv'} says from when to when.")
         lines.append(f"{self.folder / 'scores.csv'} has every row, report.html the worst.")
+        if self.odd_pictures is not None:
+            lines.append(
+                f"pictures.csv has every picture; of {len(self.odd_pictures):,} with an odd place, "
+                "masks/ and marked/ show where."
+            )
         return "\n".join(lines)
 
     @property
@@ -84,6 +94,8 @@ def detect(
         out: The folder to write: scores.csv (a line per row: row, name, score, anomalous, where),
             worst.png, report.html; of one long series also events.csv (a line per stretch of
             time that is odd) and timeline.png. What stands there under these names is replaced.
+            Where the detector was trained on tiles, also pictures.csv, masks/ and marked/: where
+            whole pictures are odd, in their own pixels.
         threshold: Instead of the calibrated one.
         variant: `fp16` or `int8` where the bundle has it.
         stride: Time steps from one window to the next; None takes a quarter of a window.
@@ -134,6 +146,9 @@ def detect(
         **({"each": events.add} if events else {}),
     )
     anomalous = int(found.anomalous.sum())
+    odd = None
+    if localizes and isinstance(rows, PictureFiles) and rows.images.fit == "tile":
+        odd = locate_pictures(bundle, rows, out)
     found_events = events.found() if events else None
     made = Detected(
         out,
@@ -144,6 +159,7 @@ def detect(
         name,
         found_events,
         steps,
+        odd,
     )
     if events:
         write_events(found_events, steps.stamp, out / "events.csv")

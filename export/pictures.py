@@ -49,7 +49,9 @@ class PictureFiles:
             channels=tensor.shape[-1],
             deep_white=rule.deep_white,
         )
-        self.called = self.images.names(path if path.is_dir() else path.parent)
+        folder = path if path.is_dir() else path.parent
+        self.called = self.images.names(folder)
+        self.files = [file.relative_to(folder).as_posix() for file in files]
         self.scale = None if tensor.dtype == "uint8" else np.float32(white / 255)
 
     def __len__(self) -> int:
@@ -57,8 +59,11 @@ class PictureFiles:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return the rows from `start` up to `stop`, `(H, W, C)`, in the endpoint's unit."""
-        rows = self.images.read(np.arange(start, stop))
-        return rows if self.scale is None else rows * self.scale
+        return self.in_unit(self.images.read(np.arange(start, stop)))
+
+    def in_unit(self, pixels: np.ndarray) -> np.ndarray:
+        """Return 8-bit pixels in the endpoint's unit."""
+        return pixels if self.scale is None else pixels * self.scale
 
     def names(self, start: int, stop: int) -> list[str]:
         """Return the names of the files, with the corners of tiles."""

@@ -44,6 +44,7 @@ def from_folder(path: Path, section: DataSection, memory_limit: int) -> Source:
         size=section.image_size or IMAGE_SIZE,
         fit=section.image_fit,
         channels=section.channels,
+        stride=section.stride,
     )
     if len(images) == 1:
         raise ZooError(
@@ -66,6 +67,7 @@ def from_folder(path: Path, section: DataSection, memory_limit: int) -> Source:
         if len(files) >= _ENOUGH_PICTURES:
             whole.groups = images.members
         else:
+            whole.groups = images.blocks()
             notes.append("Tiles of one picture may play several roles: the pictures are few.")
     parts, names = _parts(whole, [f.relative_to(root) for f in files], images.members)
     name = path.resolve().name

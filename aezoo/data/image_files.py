@@ -34,6 +34,7 @@ class ImageFiles:
         channels: 1 or 3; None takes 1 if all pictures are grey.
         deep_white: The value that is white in files deeper than 8 bits; None takes the smallest
             depth that holds every value.
+        stride: Pixels from one tile to the next; None is the size of a row, so that none overlap.
 
     Raises:
         ZooError: For files that cannot be decoded (the first five are named), a picture that is
@@ -62,6 +63,7 @@ class ImageFiles:
         fit: Fit | None = None,
         channels: int | None = None,
         deep_white: float | None = None,
+        stride: int | None = None,
     ):
         self.files = [Path(file) for file in files]
         surveys = self._guarded(pictures.survey, self.files)
@@ -76,6 +78,7 @@ class ImageFiles:
             )
         self.deep_white = deep_white or (pictures.white_of(tops) if tops else None)
         self.height, self.width = (size, size) if isinstance(size, int) else size
+        self.stride = (stride, stride) if stride else (self.height, self.width)
         self.fit: Fit = fit or self._choose_fit()
         if channels is None:
             unsure = [f for f, s in zip(self.files, surveys, strict=True) if not s.grey]
@@ -99,16 +102,18 @@ class ImageFiles:
             return np.arange(len(self.files)), np.zeros((len(self.files), 2), int)
         members, corners = [], []
         for number, (width, height) in enumerate(self.sizes):
-            across, down = width // self.width, height // self.height
-            if not across or not down:
+            across = 1 + (width - self.width) // self.stride[1]
+            down = 1 + (height - self.height) // self.stride[0]
+            if across < 1 or down < 1:
                 raise ZooError(
                     f"{self.files[number]} is smaller than a tile of {self._row_text()} pixels.",
                     received=f"{width}x{height}",
                     do="Give larger ones, or train with image_fit=crop or a smaller image_size.",
                 )
             # The rest that fills no tile is shared between both edges.
-            x = (width - across * self.width) // 2 + self.width * np.arange(across)
-            y = (height - down * self.height) // 2 + self.height * np.arange(down)
+            x, y = self.stride[1] * np.arange(across), self.stride[0] * np.arange(down)
+            x += (width - self.width - x[-1]) // 2
+            y += (height - self.height - y[-1]) // 2
             corners.append(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2))
             members.append(np.full(across * down, number))
         return np.concatenate(members), np.concatenate(corners)
@@ -137,6 +142,12 @@ class ImageFiles:
             for _ in pool.map(fill, numbers, np.split(order, starts[1:])):
                 pass
         return rows
+
+    def whole(self, number: int) -> np.ndarray:
+        """Decode a file at its own size, `(height, width, channels)` uint8."""
+        picture = self._decode(self.files[number])
+        picture = picture.convert("L" if self.shape[-1] == 1 else "RGB")
+        return np.asarray(picture).reshape(*picture.size[::-1], self.shape[-1])
 
     def _row(self, picture: Image.Image, corner: np.ndarray) -> np.ndarray:
         box = (self.width, self.height)
@@ -209,6 +220,17 @@ class ImageFiles:
         digest.update(np.ascontiguousarray(self.members, "<i8").tobytes())
         digest.update(np.ascontiguousarray(self.corners, "<i8").tobytes())
         return digest.hexdigest()
+
+    def blocks(self) -> np.ndarray | None:
+        """Number the squares of 2x2 tiles in which tiles begin, `(N,)`; None without overlap.
+
+        Neighbours that share most of their pixels have one number.
+        """
+        if self.fit != "tile" or self.stride == (self.height, self.width):
+            return None
+        corners = self.corners // (2 * self.width, 2 * self.height)
+        places = np.column_stack([self.members, corners])
+        return np.unique(places, axis=0, return_inverse=True)[1].reshape(-1)
 
     def rule(self) -> PictureRule:
         """Return what makes rows of other files in the same way."""

@@ -44,8 +44,8 @@ class Place:
         return ", ".join(f"{a} {span}" for a, span in zip(axes, reversed(spans), strict=True))
 
 
-def find_places(anomaly_map: np.ndarray, modality: str = "image") -> list[Place]:
-    """Return the connected places above 1, the oddest first, at most five.
+def find_places(anomaly_map: np.ndarray, modality: str = "image", most: int = SHOWN) -> list[Place]:
+    """Return the connected places above 1, the oddest first.
 
     Where none is, the row being odd as a whole, the one around the highest value, down to half of
     it.
@@ -53,6 +53,7 @@ def find_places(anomaly_map: np.ndarray, modality: str = "image") -> list[Place]
     Args:
         anomaly_map: Of one row, as `localize` gives it.
         modality: Of the row; columns of `features` have no neighbours.
+        most: How many to return, at most.
 
     Example:
         >>> row = np.array([0.1, 1.5, 2.5, 0.1, 0.1, 1.2, 0.3])
@@ -76,7 +77,7 @@ def find_places(anomaly_map: np.ndarray, modality: str = "image") -> list[Place]
         for region in regions
     ]
     found.sort(key=lambda place: -place.peak)
-    return found[: 1 if level < 1 else SHOWN]
+    return found[: 1 if level < 1 else most]
 
 
 def _span(start: int, stop: int) -> str:
