@@ -4,8 +4,9 @@
 
 The training rows of MNIST (54,000; 6,000 more choose the epoch by their reconstruction) train
 `dec_ae` and are clustered; figures are of the 10,000 test rows, which nothing was fitted to, and of
-all 70,000, as the field reports them. Labels measure; none chose anything: recipe and sizes were
-set by the loss, the clusters are those of the lowest inertia and the highest likelihood.
+all 70,000, as the field reports them. The clusters are those of the lowest inertia and the highest
+likelihood. No label trains; the recipe was set by the loss, but the agreement of training rows with
+their labels was in view while the strength of the distortion was chosen.
 
 Beside it: k-means on the pixels, on as many principal components as the code has numbers, on the
 codes of the network before its training; k-means and a mixture on the codes without refinement.
