@@ -34,6 +34,7 @@ results: $(READY)
 	$(BIN)/python benchmarks/imputation.py
 	$(BIN)/python benchmarks/generation.py --rows 10000 --epochs 15
 	$(BIN)/python benchmarks/transfer.py
+	$(BIN)/python benchmarks/textures.py
 	$(BIN)/python benchmarks/export_parity.py
 	$(BIN)/python benchmarks/runtimes.py
 	$(BIN)/python benchmarks/scoring.py
