@@ -241,9 +241,9 @@ def figures_of(rows: dict) -> list[Figure]:
 
 def in_a_process(bundle: Path, picture: Path, out: Path) -> tuple[float, float]:
     """Run `aezoo detect run`; return its highest memory in MB and its time in seconds."""
-    code = (
-        "import resource, sys; from aezoo.export import detect; print(detect(*sys.argv[1:])); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    code = (  # VmHWM is of this process alone; ru_maxrss starts with what the parent held
+        "import re, sys; from aezoo.export import detect; print(detect(*sys.argv[1:])); "
+        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
     )
     began = time.perf_counter()
     command = [sys.executable, "-c", code, str(bundle), str(picture), str(out)]
