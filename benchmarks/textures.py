@@ -32,10 +32,7 @@ from aezoo.drawing import bare, new_figure, write_png
 from aezoo.tasks.localisation import aupro, draw, locate, pixel_auroc
 from aezoo.tiles import tiled
 
-SIZE, STRIDE = (
-    64,
-    4,
-)  # pixels: of what the model sees, and from one tile of the training to the next
+SIZE, STRIDE = 64, 4  # pixels: what the model sees; from one tile of the training to the next
 EPOCHS = 12
 SMOOTHED = 1.0  # standard deviation of the Gaussian, in pixels
 ALPHA = 0.05  # share of normal tiles that may be marked somewhere
@@ -162,7 +159,7 @@ def by_model(model):
 
 
 def windows(picture: np.ndarray, side: int, step: int) -> np.ndarray:
-    """Return squares of a picture with their mean taken away, (rows, columns, side * side)."""
+    """Return squares of a picture in [0, 1], (rows, columns, side * side)."""
     cut = np.lib.stride_tricks.sliding_window_view(picture.astype("float32"), (side, side))
     return cut[::step, ::step].reshape(*cut[::step, ::step].shape[:2], -1) / 255.0
 
