@@ -36,7 +36,7 @@ def broken(count: int, seed: int = 1) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def detector():
-    return AnomalyDetector().fit(table(600))
+    return AnomalyDetector(settings={"epochs": 60}).fit(table(600))
 
 
 @pytest.fixture(scope="module")

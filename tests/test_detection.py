@@ -153,6 +153,8 @@ def test_a_table_names_its_columns_and_the_shell_does_it_all(tmp_path, rng):
         "epochs=30",
         "--alpha",
         "0.1",
+        "--folds",
+        "2",
     ]
     told = CliRunner().invoke(app, command)
     assert told.exit_code == 0, told.output
