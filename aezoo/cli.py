@@ -24,6 +24,8 @@ from aezoo.commands.shell import (
     bold,
     console,
     escaped,
+    overrides_of,
+    require_entry,
     say,
     start_tensorflow,
 )
@@ -106,9 +108,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a model, go on with a run, or fine-tune."""
-    from aezoo.config import parse_assignment
-
-    overrides = dict(parse_assignment(text) for text in settings or [])
+    overrides = overrides_of(settings)
     given = {
         "train.epochs": epochs,
         "train.seed": seed,
@@ -116,10 +116,7 @@ def train(
         "data.window": window,
     }
     overrides |= {key: value for key, value in given.items() if value is not None}
-    if entry is not None:
-        from aezoo.registry import find
-
-        find(entry)  # a misspelt name is told before TensorFlow has loaded
+    require_entry(entry)
     if data is not None:
         from aezoo.data.find import require_found
 

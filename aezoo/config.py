@@ -290,6 +290,19 @@ def _unknown_override(where: str, dotted: str, word: str, place: Any) -> ZooErro
     )
 
 
+def data_overrides(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part overrides into those of the data, by their short names, and all others.
+
+    Example:
+        >>> data_overrides({"data.window": 16, "epochs": 2})
+        ({'window': 16}, {'epochs': 2})
+    """
+    short = {name: name.removeprefix("data.") for name in settings}
+    known = DataSection.model_fields
+    ours = {short[name]: value for name, value in settings.items() if short[name] in known}
+    return ours, {name: value for name, value in settings.items() if short[name] not in known}
+
+
 def parse_assignment(text: str) -> tuple[str, Any]:
     """Split `train.epochs=5` into its key and its value, read as YAML.
 

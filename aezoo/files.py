@@ -53,6 +53,22 @@ def missing(path: Path) -> ZooError:
     )
 
 
+def require_apart(source: Path, out: Path) -> None:
+    """Refuse an output that is a file, or would be taken for data by the next run.
+
+    Raises:
+        ZooError: If `out` is a file, or lies inside `source`.
+    """
+    if out.is_file():
+        raise ZooError("This is a file; --out names a folder.", received=str(out))
+    if out.resolve().is_relative_to(source.resolve()):
+        raise ZooError(
+            "The output lies inside the input: the next run would take its pictures for data.",
+            received=str(out),
+            do="Choose another --out.",
+        )
+
+
 def require_new_folder(path: Path, do: str) -> None:
     """Refuse an output folder in which something stands already.
 

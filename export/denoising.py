@@ -11,8 +11,8 @@ from aezoo.data import pictures
 from aezoo.data.folders import list_files
 from aezoo.drawing import INK, as_picture, bare, new_figure, write_png
 from aezoo.errors import ZooError
-from aezoo.export.runner import Bundle
-from aezoo.files import missing, whole_file
+from aezoo.export.runner import Bundle, bundle_of
+from aezoo.files import missing, require_apart, whole_file
 from aezoo.tasks.restoring import restored
 
 _SHOWN, _SHOWN_SIDE = 4, 320  # pictures on the page, and the pixels of their middle
@@ -95,12 +95,6 @@ def denoise(
     return Denoised(out, written)
 
 
-def bundle_of(folder: Path) -> Path:
-    """Return the bundle that a folder is, or that a task put into it."""
-    inside = folder / "bundle"
-    return inside if (inside / "manifest.json").is_file() else folder
-
-
 def picture_files(source: Path, out: Path) -> list[Path]:
     """Return the picture, or those of a folder, that answers will not be mixed with.
 
@@ -109,14 +103,7 @@ def picture_files(source: Path, out: Path) -> list[Path]:
     """
     if not source.exists():
         raise missing(source)
-    if out.is_file():
-        raise ZooError("This is a file; --out names a folder.", received=str(out))
-    if out.resolve().is_relative_to(source.resolve()):
-        raise ZooError(
-            "The output lies inside the input: the next run would take its pictures for data.",
-            received=str(out),
-            do="Choose another --out.",
-        )
+    require_apart(source, out)
     files = list_files(source)[0] if source.is_dir() else [source]
     if not files:
         raise ZooError(

@@ -11,8 +11,9 @@ from aezoo.errors import ZooError
 from aezoo.export.locating import locate_pictures
 from aezoo.export.pictures import PictureFiles
 from aezoo.export.rows import RowFile, open_rows
-from aezoo.export.runner import Bundle
+from aezoo.export.runner import Bundle, bundle_of
 from aezoo.export.steps import Windows, open_steps
+from aezoo.files import require_apart
 from aezoo.tasks import marked
 from aezoo.tasks.events import Event, Events
 from aezoo.tasks.events import write as write_events
@@ -107,15 +108,8 @@ def detect(
     Example:
         print(aezoo.export.detect("detector", "new_photos", "found"))
     """
-    bundle, out = Bundle(_bundle_of(Path(bundle_dir)), variant), Path(out)
-    if out.is_file():
-        raise ZooError("This is a file; --out names a folder.", received=str(out))
-    if out.resolve().is_relative_to(Path(input_path).resolve()):
-        raise ZooError(
-            "The output lies inside the input: the next run would take its pictures for data.",
-            received=str(out),
-            do="Choose another --out.",
-        )
+    bundle, out = Bundle(bundle_of(Path(bundle_dir)), variant), Path(out)
+    require_apart(Path(input_path), out)
     if "detect" not in {spec.name for spec in bundle.endpoints}:
         raise ZooError(
             "The bundle decides nothing: it has no endpoint `detect`.",
@@ -143,7 +137,7 @@ def detect(
         modality=name,
         localizes=localizes,
         columns=rows.columns,
-        **({"each": events.add} if events else {}),
+        each=events.add if events else None,
     )
     anomalous = int(found.anomalous.sum())
     odd = None
@@ -167,11 +161,6 @@ def detect(
         marked.timeline(found.scores, steps, found_events, limit, out / "timeline.png")
     _report(made, source, bundle, localizes)
     return made
-
-
-def _bundle_of(folder: Path) -> Path:
-    inside = folder / "bundle"
-    return inside if (inside / "manifest.json").is_file() else folder
 
 
 def _batches(rows: RowFile) -> Iterator[tuple[np.ndarray, list[str]]]:

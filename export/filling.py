@@ -7,7 +7,7 @@ from pathlib import Path
 from aezoo.data import gapped
 from aezoo.errors import ZooError
 from aezoo.export.rows import columns_of
-from aezoo.export.runner import Bundle
+from aezoo.export.runner import Bundle, bundle_of
 from aezoo.tasks import projection
 
 
@@ -58,8 +58,7 @@ def fill(
         print(aezoo.export.fill("filler", "measured.csv", "complete.csv"))
     """
     folder, out = Path(folder), Path(out)
-    inside = folder / "bundle"
-    bundle = Bundle(inside if (inside / "manifest.json").is_file() else folder)
+    bundle = Bundle(bundle_of(folder))
     if out.resolve() == Path(table).resolve():
         raise ZooError("The output is the input.", received=str(out), do="Choose another --out.")
     columns = columns_of(bundle)

@@ -135,3 +135,9 @@ class Bundle:
     def __repr__(self) -> str:
         names = ", ".join(spec.name for spec in self.endpoints)
         return f"<bundle {self.path}: {self.manifest.entry.name} ({names})>"
+
+
+def bundle_of(folder: Path) -> Path:
+    """Return the bundle that a folder is, or that a task put into it."""
+    inside = folder / "bundle"
+    return inside if (inside / "manifest.json").is_file() else folder

@@ -11,8 +11,8 @@ from PIL import Image
 from aezoo import report
 from aezoo.data.pictures import pixels_of
 from aezoo.errors import ZooError
-from aezoo.export.denoising import bundle_of, picture_files
-from aezoo.export.runner import Bundle
+from aezoo.export.denoising import picture_files
+from aezoo.export.runner import Bundle, bundle_of
 from aezoo.files import whole_file
 from aezoo.tasks.masks import Overlap, classes_of, overlay, pairs_of, read_mask, segmented
 

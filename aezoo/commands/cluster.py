@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands.shell import Settings, bold, escaped, print_figures, say, start_tensorflow
+from aezoo.commands.shell import (
+    Settings,
+    bold,
+    overrides_of,
+    print_figures,
+    require_entry,
+    say,
+    say_next,
+    start_tensorflow,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,13 +41,8 @@ def cluster(
     settings: Settings = None,
 ) -> None:
     """Group rows by their codes; write a table, a verified bundle and a report."""
-    from aezoo.config import parse_assignment
-
-    overrides = dict(parse_assignment(text) for text in settings or [])
-    if entry is not None:
-        from aezoo.registry import find
-
-        find(entry)  # a misspelt name is told before TensorFlow has loaded
+    overrides = overrides_of(settings)
+    require_entry(entry)
     start_tensorflow()
     from aezoo.tasks import grouping
 
@@ -59,5 +63,4 @@ def cluster(
     if made.measured:
         print_figures(made.measured, "with the classes")
     say(f"{bold(out / 'report.html')} shows the most typical rows of each. Next:")
-    for line in grouping.next_commands(out):
-        say(f"  {escaped(line)}")
+    say_next(grouping.next_commands(out))

@@ -10,8 +10,11 @@ from aezoo.commands.shell import (
     Variant,
     bold,
     escaped,
+    overrides_of,
     print_figures,
+    require_entry,
     say,
+    say_next,
     start_tensorflow,
 )
 
@@ -39,13 +42,8 @@ def denoise_fit(
     settings: Settings = None,
 ) -> None:
     """Train on clean pictures with made noise, measure beside filters, export, write a report."""
-    from aezoo.config import parse_assignment
-
-    overrides = dict(parse_assignment(text) for text in settings or [])
-    if entry is not None:
-        from aezoo.registry import find
-
-        find(entry)  # a misspelt name is told before TensorFlow has loaded
+    overrides = overrides_of(settings)
+    require_entry(entry)
     start_tensorflow()
     from aezoo.tasks import denoising_fit
     from aezoo.tasks.denoising import SIGMA
@@ -58,8 +56,7 @@ def denoise_fit(
     for note in made.notes:
         say(escaped(note))
     say(f"{bold(out / 'report.html')} shows pictures before and after. Next:")
-    for line in denoising_fit.next_commands(out):
-        say(f"  {escaped(line)}")
+    say_next(denoising_fit.next_commands(out))
 
 
 @family.command("run")

@@ -10,8 +10,11 @@ from aezoo.commands.shell import (
     Variant,
     bold,
     escaped,
+    overrides_of,
     print_figures,
+    require_entry,
     say,
+    say_next,
     start_tensorflow,
 )
 
@@ -49,13 +52,8 @@ def detect_fit(
     settings: Settings = None,
 ) -> None:
     """Train on normal data, calibrate, measure, export a verified bundle, write a report."""
-    from aezoo.config import parse_assignment
-
-    overrides = dict(parse_assignment(text) for text in settings or [])
-    if entry is not None:
-        from aezoo.registry import find
-
-        find(entry)  # a misspelt name is told before TensorFlow has loaded
+    overrides = overrides_of(settings)
+    require_entry(entry)
     start_tensorflow()
     from aezoo.tasks import detection
     from aezoo.tasks.detection_report import next_commands
@@ -75,8 +73,7 @@ def detect_fit(
     )
     print_figures(made.measured, f"{len(made.screened.scores):,} test rows")
     say(f"{bold(out / 'report.html')} shows the worst first. Next:")
-    for line in next_commands(out):
-        say(f"  {escaped(line)}")
+    say_next(next_commands(out))
 
 
 @family.command("run")

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands.shell import Settings, bold, escaped, print_figures, say, start_tensorflow
+from aezoo.commands.shell import (
+    Settings,
+    bold,
+    escaped,
+    overrides_of,
+    print_figures,
+    require_entry,
+    say,
+    start_tensorflow,
+)
 
 family = typer.Typer(no_args_is_help=True, help="Fill in missing cells: fit on data, run on new.")
 
@@ -29,13 +38,8 @@ def fill_fit(
     settings: Settings = None,
 ) -> None:
     """Learn to fill holes, measure it on rows kept aside, export a verified bundle."""
-    from aezoo.config import parse_assignment
-
-    overrides = dict(parse_assignment(text) for text in settings or [])
-    if entry is not None:
-        from aezoo.registry import find
-
-        find(entry)  # a misspelt name is told before TensorFlow has loaded
+    overrides = overrides_of(settings)
+    require_entry(entry)
     start_tensorflow()
     from aezoo.tasks import filling
 

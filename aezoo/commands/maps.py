@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands.shell import Settings, bold, say, start_tensorflow
+from aezoo.commands.shell import Settings, bold, overrides_of, say, start_tensorflow
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,9 +30,7 @@ def draw_map(
     settings: Settings = None,
 ) -> None:
     """Draw maps of rows by their codes, walks through the code and ways between rows."""
-    from aezoo.config import parse_assignment
-
-    given = dict(parse_assignment(text) for text in settings or [])
+    given = overrides_of(settings)
     overrides = {name.removeprefix("data."): value for name, value in given.items()}
     if not (source / "manifest.json").is_file():
         start_tensorflow()

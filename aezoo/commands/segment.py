@@ -10,8 +10,11 @@ from aezoo.commands.shell import (
     Variant,
     bold,
     escaped,
+    overrides_of,
     print_figures,
+    require_entry,
     say,
+    say_next,
     start_tensorflow,
 )
 
@@ -39,11 +42,8 @@ def segment_fit(
     settings: Settings = None,
 ) -> None:
     """Train on pictures and masks, measure on others, export a verified bundle, write a report."""
-    from aezoo.config import parse_assignment
-    from aezoo.registry import find
-
-    overrides = dict(parse_assignment(text) for text in settings or [])
-    find(entry)  # a misspelt name is told before TensorFlow has loaded
+    overrides = overrides_of(settings)
+    require_entry(entry)
     start_tensorflow()
     from aezoo.tasks import segmentation_fit
 
@@ -60,8 +60,7 @@ def segment_fit(
     print_figures(made.measured, "test pixels")
     say(escaped(f"Measured on {made.tested}."))
     say(f"{bold(out / 'report.html')} shows masks beside the true ones. Next:")
-    for line in segmentation_fit.next_commands(out):
-        say(f"  {escaped(line)}")
+    say_next(segmentation_fit.next_commands(out))
 
 
 @family.command("run")

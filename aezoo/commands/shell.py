@@ -47,6 +47,21 @@ def show_warnings() -> None:
     warnings.showwarning = show
 
 
+def overrides_of(settings: list[str] | None) -> dict:
+    """Return what --set says: name -> value."""
+    from aezoo.config import parse_assignment
+
+    return dict(parse_assignment(text) for text in settings or [])
+
+
+def require_entry(entry: str | None) -> None:
+    """Refuse a misspelt name before TensorFlow has loaded."""
+    if entry is not None:
+        from aezoo.registry import find
+
+        find(entry)
+
+
 def start_tensorflow() -> None:
     """Import TensorFlow without its chatter, or say that it is missing."""
     from aezoo import quiet
@@ -75,3 +90,9 @@ def print_figures(measured: dict[str, dict[str, float]], head: str) -> None:
         cells = (f"{value:.3f}" for value in values.values())
         table.add_row(method, *cells, style="green" if number == 0 else None)
     say(table)
+
+
+def say_next(lines: list[str]) -> None:
+    """Print the commands that come next, one per line."""
+    for line in lines:
+        say(f"  {escaped(line)}")

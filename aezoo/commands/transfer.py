@@ -9,6 +9,7 @@ from aezoo.commands.shell import (
     Settings,
     bold,
     escaped,
+    overrides_of,
     print_figures,
     say,
     start_tensorflow,
@@ -43,9 +44,7 @@ def transfer(
     settings: Settings = None,
 ) -> None:
     """Train a classifier on a model's encoder, measure it, export a verified bundle."""
-    from aezoo.config import parse_assignment
-
-    overrides = dict(parse_assignment(text) for text in settings or [])
+    overrides = overrides_of(settings)
     start_tensorflow()
     from aezoo.tasks.transfer import fit
 

@@ -19,7 +19,7 @@ import numpy as np
 from rich.console import Console
 
 from aezoo.calibration import best_f1, conformal_threshold, rows_for
-from aezoo.config import DataSection, validated
+from aezoo.config import DataSection, data_overrides, validated
 from aezoo.data import MEMORY_LIMIT, DataSet, load
 from aezoo.data.find import read
 from aezoo.data.source import Source
@@ -102,7 +102,7 @@ def fit(
     """
     out = Path(out)
     require_new_folder(out, "Choose another --out, or delete it.")
-    ours, settings = _of_data(settings)
+    ours, settings = data_overrides(settings)
     named = {"image_size": image_size, "window": window}
     ours = {"split_seed": seed} | ours | {k: v for k, v in named.items() if v is not None}
     detector = AnomalyDetector(
@@ -148,14 +148,6 @@ def _batches(rows, names: list[str]):
 
 
 # ---- rows ----
-
-
-def _of_data(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part the overrides into those of the data, by their short names, and all others."""
-    short = {name: name.removeprefix("data.") for name in settings}
-    known = DataSection.model_fields
-    ours = {short[name]: value for name, value in settings.items() if short[name] in known}
-    return ours, {name: value for name, value in settings.items() if short[name] not in known}
 
 
 def _dealt(

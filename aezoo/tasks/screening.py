@@ -79,7 +79,7 @@ def screen(
     localizes: bool,
     columns: list[str] | None = None,
     worst: int = 8,
-    each: Callable[["Finding"], None] = lambda finding: None,
+    each: Callable[[Finding], None] | None = None,
 ) -> Screened:
     """Ask about rows, batch by batch, and write a CSV with a line for each.
 
@@ -102,7 +102,8 @@ def screen(
             writer.writerow(
                 (found.row, found.name, f"{found.score:.6g}", int(found.anomalous), where)
             )
-            each(found)
+            if each is not None:
+                each(found)
             scores.append(found.score)
             decided.append(found.anomalous)
             oddness = math.inf if math.isnan(found.score) else found.score

@@ -27,7 +27,7 @@ from rich.console import Console
 
 import aezoo
 from aezoo import recipes, storage
-from aezoo.config import DataSection
+from aezoo.config import data_overrides
 from aezoo.data import DataSet, Rows
 from aezoo.errors import ZooError
 from aezoo.files import require_new_folder, write_text
@@ -106,7 +106,8 @@ def fit(
     out = Path(out)
     require_new_folder(out, "Choose another --out, or delete it.")
     model = start if isinstance(start, ZooModel) else storage.load(start)
-    of_data, settings = _of_data(settings)
+    of_data, settings = data_overrides(settings)
+    of_data = {f"data.{name}": value for name, value in of_data.items()}
     dataset, names = _labelled(model, data, labels, seed, of_data)
     if not frozen and layer_decay is None:
         layer_decay = LAYER_DECAY
@@ -177,14 +178,6 @@ def drawn(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 # ---- data ----
-
-
-def _of_data(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part the overrides into those of the data, by their dotted names, and all others."""
-    short = {name: name.removeprefix("data.") for name in settings}
-    ours = {n: v for n, v in settings.items() if short[n] in DataSection.model_fields}
-    rest = {n: v for n, v in settings.items() if n not in ours}
-    return {f"data.{short[name]}": value for name, value in ours.items()}, rest
 
 
 def _labelled(
