@@ -25,6 +25,7 @@ from aezoo.commands.shell import (
     console,
     escaped,
     overrides_of,
+    require_data,
     require_entry,
     say,
     start_tensorflow,
@@ -117,10 +118,7 @@ def train(
     }
     overrides |= {key: value for key, value in given.items() if value is not None}
     require_entry(entry)
-    if data is not None:
-        from aezoo.data.find import require_found
-
-        require_found(data)  # so is this one
+    require_data(data)
     start_tensorflow()
     import aezoo
 

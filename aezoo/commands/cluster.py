@@ -10,6 +10,7 @@ from aezoo.commands.shell import (
     bold,
     overrides_of,
     print_figures,
+    require_data,
     require_entry,
     say,
     say_next,
@@ -43,6 +44,7 @@ def cluster(
     """Group rows by their codes; write a table, a verified bundle and a report."""
     overrides = overrides_of(settings)
     require_entry(entry)
+    require_data(data)
     start_tensorflow()
     from aezoo.tasks import grouping
 

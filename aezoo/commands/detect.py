@@ -12,6 +12,7 @@ from aezoo.commands.shell import (
     escaped,
     overrides_of,
     print_figures,
+    require_data,
     require_entry,
     say,
     say_next,
@@ -54,6 +55,7 @@ def detect_fit(
     """Train on normal data, calibrate, measure, export a verified bundle, write a report."""
     overrides = overrides_of(settings)
     require_entry(entry)
+    require_data(data)
     start_tensorflow()
     from aezoo.tasks import detection
     from aezoo.tasks.detection_report import next_commands

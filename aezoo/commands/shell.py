@@ -62,6 +62,14 @@ def require_entry(entry: str | None) -> None:
         find(entry)
 
 
+def require_data(data: str | None) -> None:
+    """Refuse what names no data before TensorFlow has loaded."""
+    if data is not None:
+        from aezoo.data.find import require_found
+
+        require_found(data)
+
+
 def start_tensorflow() -> None:
     """Import TensorFlow without its chatter, or say that it is missing."""
     from aezoo import quiet

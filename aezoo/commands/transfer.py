@@ -11,6 +11,7 @@ from aezoo.commands.shell import (
     escaped,
     overrides_of,
     print_figures,
+    require_data,
     say,
     start_tensorflow,
 )
@@ -45,6 +46,7 @@ def transfer(
 ) -> None:
     """Train a classifier on a model's encoder, measure it, export a verified bundle."""
     overrides = overrides_of(settings)
+    require_data(data)
     start_tensorflow()
     from aezoo.tasks.transfer import fit
 
