@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from aezoo import storage
 from aezoo.config import Entry, TrainSection
 from aezoo.errors import ZooError, closest_match
-from aezoo.models.transfer import Pooling, Transfer, encoder_of
+from aezoo.models.transfer import Pooling, Transfer, TransferRegressor, encoder_of
 from aezoo.registry import build_entry, builder_of, find
 from aezoo.zoo_model import ZooModel
 
 RECIPE = TrainSection(epochs=30, batch_size=32, learning_rate=1e-3, schedule="cosine")
+SOLVED_ON = 5_000  # rows that a head is fitted to, at most
+_STRENGTHS = 10.0 ** np.arange(-3, 3)  # of the errors against the size of the weights
+_FOLDS = 5
+_ABSENT = 10.0  # nats, that a class without rows is less likely than the rarest of the others
 
 
 def classifier(
@@ -135,6 +140,56 @@ def regressor(
     )
 
 
+def fit_head(model: Transfer, x, y) -> Transfer:
+    """Fit the last layer to the codes of labelled rows, by logistic or ridge regression.
+
+    The problem is convex and solved, not trained; how much the weights are held small is chosen by
+    cross-validation. A frozen encoder needs no more than this. One that is to learn loses less of
+    what it knows if it begins so: gradients through a head of random numbers undo a code.
+
+    Args:
+        model: What `classifier` or `regressor` returned.
+        x: Rows in model units, (N, *input_shape). Of more than 5,000 an even spread is taken.
+        y: Classes (N,), or targets (N, outputs).
+
+    Returns:
+        The model.
+
+    Source: Kumar et al., "Fine-tuning can distort pretrained features and underperform
+    out-of-distribution" (2022), which trains heads first.
+
+    Example:
+        >>> import aezoo, numpy as np
+        >>> x = np.linspace(0, 1, 40).reshape(40, 1, 1, 1) * np.ones((6, 6, 1))  # dark to bright
+        >>> y = np.arange(40) // 20
+        >>> model = classifier(aezoo.build("conv_ae", input_shape=(6, 6, 1), seed=0), 2, seed=0)
+        >>> answers = fit_head(model, x, y).endpoint("classify")(image=x)["label"][:, 0]
+        >>> bool((answers == y).all())
+        True
+    """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    chosen = np.linspace(0, len(x) - 1, min(len(x), SOLVED_ON), dtype=int)
+    x, y = np.asarray(x)[chosen], np.asarray(y)[chosen]
+    head = model.decoder.get_layer("head")
+    before = keras.Model(model.decoder.input, head.input)
+    codes = model.encoder.predict(x, batch_size=256, verbose=0)
+    seen = before.predict(codes, batch_size=256, verbose=0).astype("float64")  # (N, D)
+    if isinstance(model, TransferRegressor):
+        model.take_targets(y)
+        y = np.asarray(model.in_deviations(y))
+    regression = _ridge() if isinstance(model, TransferRegressor) else _logistic(y)
+    fitted = make_pipeline(StandardScaler(), regression).fit(seen, y)
+    scaler, found = fitted[0], getattr(fitted[-1], "best_estimator_", fitted[-1])
+    weights = np.atleast_2d(found.coef_) / scaler.scale_  # (outputs, D), of codes as they are
+    bias = np.ravel(found.intercept_) - weights @ scaler.mean_
+    if not isinstance(model, TransferRegressor):
+        weights, bias = _of_classes(found.classes_, weights, bias, head.units)
+    head.set_weights([weights.T, bias])
+    return model
+
+
 def from_scratch(model: Transfer, seed: int | None = None) -> Transfer:
     """Return the same network with new weights, the encoder's too, for the same rows.
 
@@ -149,6 +204,35 @@ def from_scratch(model: Transfer, seed: int | None = None) -> Transfer:
     new = build_entry(entry, seed=seed)
     new.preprocessing = model.preprocessing
     return new
+
+
+def _ridge():
+    from sklearn.linear_model import RidgeCV
+
+    return RidgeCV(1 / _STRENGTHS)
+
+
+def _logistic(labels: np.ndarray):
+    """Return a logistic regression, its strength to be chosen where each class has two rows."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    regression = LogisticRegression(max_iter=1000)
+    folds = min(_FOLDS, np.unique(labels, return_counts=True)[1].min())
+    if folds < 2:
+        return regression
+    split = StratifiedKFold(folds, shuffle=True, random_state=0)
+    return GridSearchCV(regression, {"C": _STRENGTHS}, scoring="neg_log_loss", cv=split)
+
+
+def _of_classes(known: np.ndarray, weights: np.ndarray, bias: np.ndarray, classes: int):
+    """Return weights (classes, D) and bias of a softmax, from those of the classes with rows."""
+    if len(known) == 2:  # one logit: half of it for the one, half against the other
+        weights, bias = np.concatenate([-weights, weights]) / 2, np.array([-bias[0], bias[0]]) / 2
+    every = np.zeros((classes, weights.shape[1])), np.full(classes, bias.min() - _ABSENT)
+    for found, given in zip(every, (weights, bias), strict=True):
+        found[known.astype(int)] = given
+    return every
 
 
 def _begin(start: ZooModel, task: str, arguments: dict, recipe: TrainSection, seed) -> Transfer:

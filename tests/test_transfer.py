@@ -8,6 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 import aezoo
@@ -17,7 +18,7 @@ from aezoo.errors import ZooError
 from aezoo.export import Bundle
 from aezoo.tasks import transfer
 from aezoo.tasks.transfer import drawn
-from aezoo.transfer import from_scratch
+from aezoo.transfer import fit_head, from_scratch
 
 SHAPE, KINDS = (8, 8, 1), ("across", "down")
 
@@ -156,6 +157,46 @@ def test_a_regressor_answers_in_the_units_of_its_targets(base, tmp_path):
     np.testing.assert_allclose(answered, told, rtol=1e-5, atol=1e-6)
 
 
+# ---- a head that is solved ----
+
+
+@pytest.mark.parametrize("classes", [(0, 1), (0, 1, 3)], ids=["two", "three of four"])
+def test_a_solved_head_answers_as_the_logistic_regression_of_its_codes_does(base, classes):
+    x, y = pictures(60)
+    y = np.where(np.arange(60) % 3 == 0, classes[-1], y)
+    model = aezoo.classifier(base, max(classes) + 1, frozen=True, seed=0)
+    rows = np.asarray(model.preprocessing.apply(x))
+    told = fit_head(model, rows, y).endpoint("classify")(image=x)["probabilities"]
+    codes = base.endpoint("encode")(image=x)["latent"].reshape(60, -1)
+    scaled = (codes - codes.mean(axis=0)) / codes.std(axis=0)
+    known = [
+        LogisticRegression(C=c, max_iter=1000).fit(scaled, y).predict_proba(scaled)
+        for c in 10.0 ** np.arange(-3, 3)
+    ]
+    nearest = min(np.abs(told[:, list(classes)] - one).max() for one in known)
+    assert nearest < 1e-3
+    others = [c for c in range(max(classes) + 1) if c not in classes]
+    assert (told[:, others] < 1e-3).all()
+
+
+def test_a_solved_head_of_a_regressor_finds_an_affine_map_of_the_code(base):
+    x, _ = pictures(60)
+    codes = base.endpoint("encode")(image=x)["latent"].reshape(60, -1)
+    y = codes[:, :2] * [50.0, -2.0] + [1000.0, 0.0]
+    model = aezoo.regressor(base, outputs=2, frozen=True, seed=0)
+    fit_head(model, np.asarray(model.preprocessing.apply(x)), y)
+    told = model.endpoint("predict")(image=x)["prediction"]
+    assert (np.abs(told - y).max(axis=0) < 0.05 * y.std(axis=0)).all()
+
+
+def test_a_frozen_encoder_is_solved_and_not_trained(base, tmp_path):
+    made = transfer.fit(base, pictures(60), tmp_path / "out", frozen=True, verbose=False, epochs=1)
+    assert not (tmp_path / "out" / "run").exists()
+    assert made.measured["conv_ae_classifier, frozen"]["accuracy"] == 1.0
+    codes, solved = base.encoder.get_weights(), made.model.encoder.get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(codes, solved, strict=True))
+
+
 # ---- the task ----
 
 
@@ -168,7 +209,7 @@ def made(base, tmp_path_factory):
         Image.fromarray(x[..., 0]).save(folder / "photos" / KINDS[y] / f"{i:02}.png")
     start, out = aezoo.save(base, folder / "base.keras"), folder / "out"
     command = ["transfer", start, "--data", folder / "photos", "--out", out, "--labels", 10]
-    quick = ["--set", "epochs=6", "--set", "learning_rate=0.02", "--set", "augment=[shift]"]
+    quick = ["--set", "epochs=6", "--set", "learning_rate=0.005", "--set", "augment=[shift]"]
     result = CliRunner().invoke(app, [*map(str, command), *quick])
     assert result.exit_code == 0, result.output + repr(result.exception)
     return out, result.output

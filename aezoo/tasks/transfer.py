@@ -3,13 +3,13 @@
 labelled data -> encoder + head -> train -> measure beside the same network from scratch and an
 SVM on pixels -> export, verified
 
-OUT/run/             the training run
+OUT/run/             the training run; none where the encoder is frozen and the head is solved
 OUT/bundle/          verified; its endpoint `classify` (or `predict`) answers
 OUT/measured.json    figures on test rows, by method
 
-Rows of one class each make a classifier; targets of real numbers `(N, k)` make a regressor. No row
-chooses an epoch or a weight: the recipe is fixed, its rate falls to nothing by the last step, so
-that all labels train.
+Rows of one class each make a classifier; targets of real numbers `(N, k)` make a regressor. The
+head is solved first; then all layers train, unless the encoder is frozen. No row chooses an epoch:
+the recipe is fixed, its rate falls to nothing by the last step, so that all labels train.
 """
 
 import dataclasses
@@ -32,8 +32,8 @@ from aezoo.data import DataSet, Rows
 from aezoo.errors import ZooError
 from aezoo.files import require_new_folder, write_text
 from aezoo.models.transfer import Transfer
-from aezoo.training import Run, data_for, train
-from aezoo.transfer import classifier, from_scratch, regressor
+from aezoo.training import data_for, train
+from aezoo.transfer import SOLVED_ON, classifier, fit_head, from_scratch, regressor
 from aezoo.zoo_model import ZooModel
 
 STEPS = 1200  # of training, at least, where an epoch is short
@@ -118,16 +118,28 @@ def fit(
         outputs = dataset.train.targets.shape[1]
         network = regressor(model, outputs, layer_decay=layer_decay, **head)
     recipe = recipe_for(len(dataset.train)) | {"seed": seed} | settings
-    repeated = dataclasses.replace(dataset, train=repeated_rows(dataset.train))
     console = Console(file=sys.stderr, quiet=not verbose, highlight=False)
-    run = train(model=network, data=repeated, out=out / "run", verbose=verbose, **recipe)
+    if not hidden:
+        _solve_head(network, dataset.train)
+    if hidden or not frozen or len(dataset.train) > SOLVED_ON:
+        repeated = dataclasses.replace(dataset, train=repeated_rows(dataset.train))
+        network = train(
+            model=network, data=repeated, out=out / "run", verbose=verbose, **recipe
+        ).model
     with console.status("the same network from scratch, and an SVM"):
-        measured = _measured(run, network, dataset, recipe, seed)
-    run.model.metrics_measured = {"test": next(iter(measured.values()))}
+        measured = _measured(network, dataset, recipe, seed)
+    network.metrics_measured = {"test": next(iter(measured.values()))}
     write_text(out / "measured.json", json.dumps(measured, indent=1))
     with console.status("exporting, and asking every exported graph the same"):
-        aezoo.export_bundle(run.model, out / "bundle")
-    return Transferred(out, run.model, dataset, measured)
+        aezoo.export_bundle(network, out / "bundle")
+    return Transferred(out, network, dataset, measured)
+
+
+def _solve_head(network: Transfer, rows: Rows) -> None:
+    """Fit the last layer alone to labelled rows."""
+    some = rows.take(np.linspace(0, len(rows) - 1, min(len(rows), SOLVED_ON), dtype=int))
+    x = np.asarray(network.preprocessing.apply(some.array()))
+    fit_head(network, x, some.targets if some.labels is None else some.labels)
 
 
 def recipe_for(count: int) -> dict[str, Any]:
@@ -223,7 +235,7 @@ def _labelled(
 
 
 def _measured(
-    run: Run, network: Transfer, data: DataSet, recipe: dict[str, Any], seed: int
+    network: Transfer, data: DataSet, recipe: dict[str, Any], seed: int
 ) -> dict[str, dict[str, float]]:
     """Return the figures of the model, of the same network from scratch, and of an SVM."""
     scratch = from_scratch(network, seed)
@@ -233,9 +245,9 @@ def _measured(
         train(model=scratch, data=repeated, **quiet, **recipe)
     how = "frozen" if network.frozen else "fine-tuned"
     return {
-        f"{run.model.name}, {how}": figures(answers(run.model, data.test), data.test),
+        f"{network.name}, {how}": figures(answers(network, data.test), data.test),
         "the same network from scratch": figures(answers(scratch, data.test), data.test),
-        "SVM on the rows": figures(svm(run.model, data.train)(data.test), data.test),
+        "SVM on the rows": figures(svm(network, data.train)(data.test), data.test),
     }
 
 
