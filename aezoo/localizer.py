@@ -11,13 +11,12 @@ import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
-from keras import ops
 
 from aezoo.calibration import conformal_threshold
 from aezoo.errors import ZooError
 from aezoo.scorers import Seen, weights_unit_scale
+from aezoo.smoothing import WIDTH, smooth
 
-WIDTH = 1 / 32  # standard deviation of the Gaussian over the longest side
 _FITTED_ON = 5_000  # rows
 _FLOOR = 0.1  # of the mean error: a place that is always right is not odd for a trifle
 
@@ -117,26 +116,3 @@ def _limited(usual: np.ndarray, peaks: np.ndarray, alpha: float, sigma: float) -
 def _error_maps(model, rows) -> np.ndarray:
     """Return the maps of rows, or of an even spread of many, (N, ...)."""
     return Seen(model, rows, most=_FITTED_ON).scores["error_map"]
-
-
-def smooth(maps, sigma: float):
-    """Return maps (N, ...) after a Gaussian along each axis but the first.
-
-    At a border the weights of what lies inside add up to 1.
-    """
-    if not sigma:
-        return maps
-    library = np if isinstance(maps, np.ndarray) else ops
-    for axis in range(1, maps.ndim):
-        weights = _gaussian(maps.shape[axis], sigma)
-        along = library.matmul(library.moveaxis(maps, axis, -1), weights.T)
-        maps = library.moveaxis(along, -1, axis)
-    return maps
-
-
-def _gaussian(size: int, sigma: float) -> np.ndarray:
-    """Return the weights of each place's neighbours, (size, size); rows add up to 1."""
-    places = np.arange(size)
-    weights = np.exp(-0.5 * np.square((places[:, None] - places) / sigma))
-    weights[weights < 1e-4] = 0.0  # beyond 4.3 standard deviations
-    return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")

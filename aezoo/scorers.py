@@ -4,6 +4,8 @@
 
     residual              mean squared error of the reconstruction, what every model has unfitted
     normalized_residual   the same, each place measured by how badly it is usually reconstructed
+    peak                  of pictures, the largest squared error after smoothing: a small flaw is
+                          lost in the mean
     ssim                  1 - structural similarity of picture and reconstruction
     elbo                  -log p(x | z) + KL(q(z | x) || p(z)) in nats, z the mean of the posterior
     mahalanobis           distance of the code from the mean of the codes, by their covariance
@@ -26,6 +28,7 @@ from keras import ops
 from aezoo.errors import ZooError, closest_match
 from aezoo.losses import nll_of_rows
 from aezoo.metrics import structural_similarity
+from aezoo.smoothing import WIDTH, smooth
 
 NEAREST = 2  # codes that `neighbours` averages over
 BANK = 5_000  # codes that are kept to be near to
@@ -198,6 +201,14 @@ def weights_unit_scale(constants: dict[str, np.ndarray]) -> float:
     return max(1.0, 2.0 * math.sqrt(float(constants["weights"].max())))
 
 
+def _fit_peak(model, seen: Seen) -> dict:
+    return {"sigma": np.asarray(WIDTH * max(model.input_shape[:2]), "float32")}
+
+
+def _peak(model, x, outputs, constants):
+    return ops.max(smooth(outputs["error_map"], float(constants["sigma"])), axis=(1, 2))
+
+
 def _ssim(model, x, outputs, constants):
     target, answer = model.scored(x), model(x, training=False)
     return 1.0 - structural_similarity(ops.cast(target, "float32"), answer)
@@ -290,6 +301,14 @@ _KINDS = {
         _normalized,
         _fit_normalized,
         unit_scale=weights_unit_scale,
+    ),
+    "peak": _Kind(
+        "Squared error, smoothed, where it is largest.",
+        _peak,
+        _fit_peak,
+        fits=_is_picture,
+        needs="pictures of 3 pixels a side",
+        unit_scale=lambda constants: 2.0,  # of r^2, where the residual r is at most 1
     ),
     "ssim": _Kind(
         "1 - structural similarity.", _ssim, fits=_is_picture, needs="pictures of 3 pixels a side"

@@ -10,6 +10,7 @@ import aezoo
 from aezoo import localizer
 from aezoo.errors import ZooError
 from aezoo.export import Bundle
+from aezoo.smoothing import smooth
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +28,17 @@ def test_smoothing_is_a_gaussian_whose_weights_add_up_to_one_at_the_border(rng):
     shared = {"sigma": 1.5, "truncate": 4.29, "mode": "constant"}
     inside = np.stack([ndimage.gaussian_filter(one, **shared) for one in maps])
     share = ndimage.gaussian_filter(np.ones((40, 30)), **shared)
-    np.testing.assert_allclose(localizer.smooth(maps, 1.5), inside / share, rtol=1e-4)
-    np.testing.assert_allclose(localizer.smooth(np.ones((1, 9, 7), "float32"), 2.0), 1.0, rtol=1e-6)
-    np.testing.assert_array_equal(localizer.smooth(maps, 0.0), maps)
+    np.testing.assert_allclose(smooth(maps, 1.5), inside / share, rtol=1e-4)
+    np.testing.assert_allclose(smooth(np.ones((1, 9, 7), "float32"), 2.0), 1.0, rtol=1e-6)
+    np.testing.assert_array_equal(smooth(maps, 0.0), maps)
 
 
 def test_the_map_is_the_smoothed_error_over_its_usual_value_and_the_limit(model, rows):
     train, held = rows[:30], rows[30:]
     fitted = localizer.fit(model, train, held, alpha=0.1, sigma=1.0)
     ask = model.score_endpoint()
-    usual = localizer.smooth(ask(image=train)["error_map"].mean(axis=0, keepdims=True), 1.0)
-    by_hand = localizer.smooth(ask(image=held)["error_map"] / usual, 1.0)
+    usual = smooth(ask(image=train)["error_map"].mean(axis=0, keepdims=True), 1.0)
+    by_hand = smooth(ask(image=held)["error_map"] / usual, 1.0)
     limit = np.sort(by_hand.max(axis=(1, 2)))[math.ceil(31 * 0.9) - 1]
     model.localizer = fitted
     found = model.endpoint("localize")(image=held)["anomaly_map"]

@@ -3,6 +3,7 @@
 import numpy as np
 import onnxruntime
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import distance
 
 import aezoo
@@ -55,6 +56,16 @@ def test_a_normalized_residual_measures_each_place_by_its_usual_error(model, row
     by_hand = (errors(model, other) / np.maximum(usual, 0.01 * usual.mean())).mean(axis=(1, 2))
     found = answered(model, "normalized_residual", rows, other)
     np.testing.assert_allclose(found, by_hand, rtol=1e-4)
+
+
+def test_the_peak_is_the_largest_error_of_neighbours_together(model, rows, other):
+    sigma = max(model.input_shape[:2]) / 32
+    far = [
+        gaussian_filter(one, sigma, mode="constant", truncate=4.3) for one in errors(model, other)
+    ]
+    share = gaussian_filter(np.ones_like(far[0]), sigma, mode="constant", truncate=4.3)
+    by_hand = (np.array(far) / share).max(axis=(1, 2))  # at a border, of what lies inside
+    np.testing.assert_allclose(answered(model, "peak", rows, other), by_hand, rtol=1e-3)
 
 
 def test_ssim_is_that_of_the_metrics(model, rows, other):
@@ -127,7 +138,7 @@ def test_a_saved_model_scores_and_detects_as_before(model, rows, other, kind, tm
     assert again.scorer.constants.keys() == model.scorer.constants.keys()
 
 
-@pytest.mark.parametrize("kind", ["ssim", "elbo", "hybrid"])
+@pytest.mark.parametrize("kind", ["peak", "ssim", "elbo", "hybrid"])
 def test_onnx_scores_alike(model, rows, other, kind):
     expected = answered(model, kind, rows, other)
     graph = onnx_graph.convert(model.endpoint("score"), model)

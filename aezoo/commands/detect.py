@@ -38,7 +38,7 @@ def detect_fit(
     entry: Annotated[str | None, typer.Option(help="Default: one that fits the rows.")] = None,
     score: Annotated[
         str,
-        typer.Option(help="auto chooses; or residual, ssim, mahalanobis, neighbours, hybrid ..."),
+        typer.Option(help="auto chooses; or residual, peak, ssim, neighbours, hybrid ..."),
     ] = "auto",
     alpha: Annotated[float, typer.Option(help="The false-alarm rate.")] = 0.05,
     folds: Annotated[
