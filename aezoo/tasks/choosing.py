@@ -5,12 +5,13 @@ Odd rows are made of the normal ones, out of parts that are normal each:
     patch     a stretch of another row in the place of its own, from elsewhere in that row
     halves    the first half of one row, the second of another
     blend     the mean of two rows
-    spot      of pictures: a small square from elsewhere in another row
+    scratch   of pictures: a thin straight line in the colour of a place of another row
 
 The score that ranks them highest above the rows themselves is chosen; which one that is depends on
 the data, and by far: the residual is best for smooth series and nearly the worst for digits.
 """
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 ROWS = 2_000  # that odd ones are made of, at most
 _NEARLY = 0.02  # of an AUROC: made anomalies are no more alike to real ones than that
 _SHARE = (0.25, 0.5)  # of each axis that a stretch covers
-_SPOT = (0.1, 0.2)  # that a spot does
+_LENGTH = (0.15, 0.4)  # of a scratch, in the longest side
 
 
 def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, float]:
@@ -38,7 +39,7 @@ def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, fl
 
     rng = np.random.default_rng(seed)
     rows = rows[rng.permutation(len(rows))[:ROWS]]
-    ways = WAYS if model.input_name == "image" else {w: WAYS[w] for w in WAYS if w != "spot"}
+    ways = WAYS | (OF_PICTURES if model.input_name == "image" else {})
     odd = {way: make(rows, rng) for way, make in ways.items()}
     found = {}
     name = model.input_name
@@ -76,9 +77,7 @@ def unexplained(model, rows: np.ndarray, seed: int = 0) -> float:
     return float(np.median(residual) / max(units.var(axis=0).mean(), 1e-30))
 
 
-def patched(
-    rows: np.ndarray, rng: np.random.Generator, share: tuple[float, float] = _SHARE
-) -> np.ndarray:
+def patched(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return rows with a stretch of another row; in a table, with some columns of another row.
 
     Columns of a table have no neighbours: those of the other row stay in their places.
@@ -86,11 +85,11 @@ def patched(
     made, others = rows.copy(), rows[_others(len(rows), rng)]
     for row, other in zip(made, others, strict=True):
         if row.ndim == 1:
-            size = max(1, round(rng.uniform(*share) * len(row)))
+            size = max(1, round(rng.uniform(*_SHARE) * len(row)))
             here = there = rng.permutation(len(row))[:size]
         else:
             places = row.shape[:-1]  # every channel of a place
-            sizes = [max(1, round(rng.uniform(*share) * side)) for side in places]
+            sizes = [max(1, round(rng.uniform(*_SHARE) * side)) for side in places]
             here, there = _stretch(places, sizes, rng), _stretch(places, sizes, rng)
         row[here] = other[there]
     return made
@@ -108,12 +107,21 @@ def halved(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([rows[:, :middle], others[:, middle:]], axis=1)
 
 
-def spotted(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return rows with a small stretch of another row."""
-    return patched(rows, rng, _SPOT)
+def scratched(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return pictures (N, H, W, C), each with a line of a pixel's width."""
+    made, others = rows.copy(), rows[_others(len(rows), rng)]
+    sides = np.array(rows.shape[1:3])
+    for row, other in zip(made, others, strict=True):
+        length, angle = rng.uniform(*_LENGTH) * sides.max(), rng.uniform(0, np.pi)
+        along = np.linspace(-0.5, 0.5, 2 * math.ceil(length))[:, None] * length
+        line = rng.uniform(0.2, 0.8, 2) * sides + along * (np.sin(angle), np.cos(angle))
+        places = np.clip(line.astype(int), 0, sides - 1)
+        row[tuple(places.T)] = other[tuple(rng.integers(sides))]
+    return made
 
 
-WAYS = {"patch": patched, "halves": halved, "blend": blended, "spot": spotted}
+WAYS = {"patch": patched, "halves": halved, "blend": blended}
+OF_PICTURES = {"scratch": scratched}
 
 
 def _others(count: int, rng: np.random.Generator) -> np.ndarray:
