@@ -14,24 +14,30 @@ from pathlib import Path
 
 from task_table import Figure, write
 
-from aezoo.data import load
 from aezoo.data.named import PHOTOS, local_folder
 from aezoo.tasks import denoising_fit
-from aezoo.tasks.denoising import Denoiser
+from aezoo.tasks.denoising import TILE, Denoiser
 
 SIDES = {"train": 96, "test": 256}
+BATCH = 8  # where epochs are given
 
 
 def main() -> None:
     """Train, measure, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, help="instead of what the task chooses")
+    parser.add_argument(
+        "--epochs", type=int, help="instead of what the task chooses, of batches of 8"
+    )
     options = parser.parse_args()
     command, settings = "python benchmarks/denoising.py", {}
     if options.epochs:
-        command, settings = f"{command} --epochs {options.epochs}", {"epochs": options.epochs}
-    denoiser = Denoiser(settings=settings, verbose=True).fit_data(load("photos"))
+        command = f"{command} --epochs {options.epochs}"
+        settings = {"epochs": options.epochs, "batch_size": BATCH}
     folder = local_folder("photos")
+    tiles = denoising_fit.as_tiles(
+        {role: [folder / name for name in names] for role, names in PHOTOS.items()}, TILE
+    )
+    denoiser = Denoiser(settings=settings, verbose=True).fit_data(tiles)
     train, test = (
         [denoising_fit.middle(folder / name, side, 3) for name in PHOTOS[role]]
         for role, side in SIDES.items()

@@ -14,6 +14,7 @@ Sources: Vincent et al., "Stacked denoising autoencoders" (2010), for gaussian, 
 salt_and_pepper; EvanstsaiTW's notebook AE_01_keras for the shifted one.
 """
 
+import math
 from typing import Literal, get_args
 
 import keras
@@ -38,7 +39,8 @@ class Corruption(keras.layers.Layer):
             0 to 1.
         shift: Added by `shifted_gaussian`, in model units; the other kinds have no use for it.
         seed: Makes the draws repeatable from the layer's making on.
-        least: Where given, each row has a level of its own, drawn evenly from `least` to `level`.
+        least: Where given, each row has a level of its own, drawn evenly from `least` to `level`;
+            for the Gaussian kinds, if above 0, evenly on a scale of logarithms.
 
     Raises:
         ZooError: For an unknown kind or a level out of range.
@@ -119,7 +121,12 @@ class Corruption(keras.layers.Layer):
         if self.least is None:
             return self.level
         shape = (ops.shape(x)[0], *[1] * (len(x.shape) - 1))
-        return keras.random.uniform(shape, self.least, self.level, seed=seed)
+        if self.kind in _SHARES or self.kind == "distortion" or not self.least:
+            return keras.random.uniform(shape, self.least, self.level, seed=seed)
+        # What strong noise costs would drown what weak noise does: by its logarithm each octave of
+        # the range has as many rows.
+        low, high = math.log(self.least), math.log(self.level)
+        return ops.exp(keras.random.uniform(shape, low, high, seed=seed))
 
     def get_config(self) -> dict:
         """Return the arguments."""

@@ -1,6 +1,7 @@
 """A folder of clean pictures becomes a denoiser: its bundle, what it reaches, and a report."""
 
 import dataclasses
+import math
 import statistics
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from aezoo.tasks.denoising import SIGMA, TILE, Denoiser
 from aezoo.tasks.restoring import with_noise
 
 LEVELS = (15, 25, 50)  # of 255, that are measured
+_TILES = 10_000  # of all pictures, below which they overlap, by three quarters at most
 _LEAST = 3  # pictures: one to train on, one to choose the epoch, one to measure
 _VALIDATION, _TEST = 0.12, 0.25
 _SIDE = 256  # pixels of the middle of a picture, that are measured
@@ -127,30 +129,54 @@ def dealt(folder: Path, tile: int, seed: int) -> tuple[DataSet, dict[str, list[P
             received=f"{len(files)} in {folder}",
             do="Give a folder of more clean pictures.",
         )
-    images = ImageFiles(files, size=tile, fit="tile")
     order = np.random.default_rng(seed).permutation(len(files))
     test, held = (max(1, round(share * len(files))) for share in (_TEST, _VALIDATION))
-    chosen = {
+    dealt = {
         "train": order[test + held :],
         "validation": order[test : test + held],
         "test": order[:test],
     }
-    parts = {}
-    for role, numbers in chosen.items():
+    chosen = {role: [files[i] for i in sorted(numbers)] for role, numbers in dealt.items()}
+    return as_tiles(chosen, tile, folder.resolve().name, seed), chosen
+
+
+def as_tiles(
+    files: dict[str, list[Path]],
+    tile: int,
+    name: str = "pictures",
+    seed: int = 0,
+    channels: int | None = None,
+) -> DataSet:
+    """Return squares of pictures in the roles of their files; those of few pictures overlap.
+
+    Args:
+        files: Role -> pictures.
+        tile: Pixels a side.
+        name: Of the data set.
+        seed: Kept with it.
+        channels: 1 or 3; None takes 1 if all are grey.
+    """
+    every = [path for of_role in files.values() for path in of_role]
+    images = ImageFiles(every, size=tile, fit="tile", channels=channels)
+    if len(images) < _TILES:
+        stride = max(tile // 4, round(tile * math.sqrt(len(images) / _TILES)))
+        images = ImageFiles(every, size=tile, fit="tile", channels=channels, stride=stride)
+    parts, first = {}, 0
+    for role, of_role in files.items():
+        numbers = np.arange(first, first := first + len(of_role))
         rows = images.take(np.flatnonzero(np.isin(images.members, numbers)))
         whole = rows.nbytes <= MEMORY_LIMIT
         parts[role] = Part(rows.read(np.arange(len(rows))) if whole else rows)
-    names = {role: [files[i] for i in sorted(numbers)] for role, numbers in chosen.items()}
     source = Source(
-        folder.resolve().name,
-        str(folder),
+        name,
+        name,
         parts,
         "image",
-        notes=[images.note(), f"{len(names['test'])} pictures measure and train nothing."],
+        notes=[images.note(), f"{len(files['test'])} pictures measure and train nothing."],
         complete=True,
         pictures=images.rule(),
     )
-    return load(source, DataSection(split_seed=seed)), names
+    return load(source, DataSection(split_seed=seed))
 
 
 def measure(
