@@ -235,7 +235,7 @@ def test_what_cannot_be_done_is_said_in_one_message(arguments, y, message):
         AnomalyDetector(**{"settings": {"epochs": 1}} | arguments).fit(table(60), y)
 
 
-@pytest.mark.parametrize("way", choosing.WAYS)
+@pytest.mark.parametrize("way", choosing.ways_of("series"))
 @pytest.mark.parametrize("shape", [(7,), (9, 2), (8, 8, 3)])
 def test_made_anomalies_are_of_the_values_of_two_rows(way, shape, rng):
     rows = rng.integers(0, 255, (20, *shape)).astype("uint8")

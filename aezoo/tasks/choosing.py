@@ -4,8 +4,8 @@ Odd rows are made of the normal ones, out of parts that are normal each:
 
     patch     a stretch of another row in the place of its own, from elsewhere in that row
     halves    the first half of one row, the second of another
-    blend     the mean of two rows
-    scratch   of pictures: a thin straight line in the colour of a place of another row
+    blend     the mean of two rows; of pictures, which it would only rid of noise, instead
+    scratch   a thin straight line in a colour of another row that stands out from what it covers
 
 The score that ranks them highest above the rows themselves is chosen; which one that is depends on
 the data, and by far: the residual is best for smooth series and nearly the worst for digits.
@@ -20,6 +20,7 @@ ROWS = 2_000  # that odd ones are made of, at most
 _NEARLY = 0.02  # of an AUROC: made anomalies are no more alike to real ones than that
 _SHARE = (0.25, 0.5)  # of each axis that a stretch covers
 _LENGTH = (0.15, 0.4)  # of a scratch, in the longest side
+_COLOURS = 8  # that the one that stands out is taken of
 
 
 def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, float]:
@@ -39,8 +40,7 @@ def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, fl
 
     rng = np.random.default_rng(seed)
     rows = rows[rng.permutation(len(rows))[:ROWS]]
-    ways = WAYS | (OF_PICTURES if model.input_name == "image" else {})
-    odd = {way: make(rows, rng) for way, make in ways.items()}
+    odd = {way: make(rows, rng) for way, make in ways_of(model.input_name).items()}
     found = {}
     name = model.input_name
     for kind, scorer in fitted.items():
@@ -116,12 +116,19 @@ def scratched(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         along = np.linspace(-0.5, 0.5, 2 * math.ceil(length))[:, None] * length
         line = rng.uniform(0.2, 0.8, 2) * sides + along * (np.sin(angle), np.cos(angle))
         places = np.clip(line.astype(int), 0, sides - 1)
-        row[tuple(places.T)] = other[tuple(rng.integers(sides))]
+        under = row[tuple(places.T)].mean(axis=0)
+        colours = other[tuple(rng.integers(sides[:, None], size=(2, _COLOURS)))]  # (_COLOURS, C)
+        row[tuple(places.T)] = colours[np.abs(colours - under).sum(axis=1).argmax()]
     return made
 
 
-WAYS = {"patch": patched, "halves": halved, "blend": blended}
-OF_PICTURES = {"scratch": scratched}
+WAYS = {"patch": patched, "halves": halved, "blend": blended, "scratch": scratched}
+
+
+def ways_of(modality: str) -> dict:
+    """Return the ways of making odd rows of a kind, by name."""
+    left_out = "blend" if modality == "image" else "scratch"
+    return {way: make for way, make in WAYS.items() if way != left_out}
 
 
 def _others(count: int, rng: np.random.Generator) -> np.ndarray:
