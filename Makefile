@@ -26,7 +26,8 @@ results: $(READY)
 	$(BIN)/python benchmarks/semi_supervised_anomalies.py
 	$(BIN)/python benchmarks/detection_ecg5000.py --splits 10
 	$(BIN)/python benchmarks/detection_stream.py
-	$(BIN)/python benchmarks/denoising.py
+	$(BIN)/python benchmarks/false_alarms.py
+	$(BIN)/python benchmarks/denoising.py --epochs 12
 	$(BIN)/python benchmarks/segmentation.py --seeds 1
 	$(BIN)/python benchmarks/search.py --epochs 12 --queries 10000
 	$(BIN)/python benchmarks/compression.py --count 10000 --epochs 3 --photo-epochs 4
