@@ -87,16 +87,23 @@ def start_tensorflow() -> None:
 
 
 def print_figures(measured: dict[str, dict[str, float]], head: str) -> None:
-    """Print a row of figures per method; the first is ours."""
+    """Print the figures of each method, of which the first is ours; the fewer ones are columns."""
     from rich.table import Table
 
+    names = list(next(iter(measured.values())))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(head)
-    for name in next(iter(measured.values())):
-        table.add_column(name, justify="right")
-    for number, (method, values) in enumerate(measured.items()):
-        cells = (f"{value:.3f}" for value in values.values())
-        table.add_row(method, *cells, style="green" if number == 0 else None)
+    if len(names) > len(measured):
+        for number, method in enumerate(measured):
+            table.add_column(method, justify="right", style="green" if number == 0 else None)
+        for name in names:
+            table.add_row(name, *(f"{values[name]:.3f}" for values in measured.values()))
+    else:
+        for name in names:
+            table.add_column(name, justify="right")
+        for number, (method, values) in enumerate(measured.items()):
+            cells = (f"{value:.3f}" for value in values.values())
+            table.add_row(method, *cells, style="green" if number == 0 else None)
     say(table)
 
 
