@@ -64,7 +64,8 @@ def write(made: "Detection") -> None:
     loss = made.folder / "run" / "figures" / "loss.png"
     caption = "Loss by epoch; the dot marks the weights that were kept."
     sections.append(("Training", [report.picture(loss, caption)]))
-    sections.append(("The data", [report.paragraph(note) for note in data.notes]))
+    if data.notes:
+        sections.append(("The data", [report.paragraph(note) for note in data.notes]))
     sections.append(("Next", [report.commands(next_commands(made.folder))]))
     report.write(made.folder / "report.html", f"What is odd in {data.name}", sections)
 

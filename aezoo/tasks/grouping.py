@@ -192,7 +192,8 @@ def _report(made: Grouped) -> None:
         data.columns,
     )
     lead = f"{count:,} rows in {clusterer.n_clusters} clusters, by {_NAMES[clusterer.method]}."
-    caption = "The most typical rows of each cluster; on the left its number and size."
+    shown = "The most typical rows" if data.modality != "features" else "Means of typical rows"
+    caption = f"{shown} of each cluster, with its number and size."
     sections = [("", [report.paragraph(lead, lead=True), report.picture(picture, caption)])]
     if made.measured:
         header = [f"{count:,} rows", *next(iter(made.measured.values()))]
@@ -207,7 +208,8 @@ def _report(made: Grouped) -> None:
         f"validation rows, k-means by its inertia over {clusterer.n_init} starts."
     )
     sections.append(("How it was chosen", [report.paragraph(text)]))
-    sections.append(("The data", [report.paragraph(note) for note in data.notes]))
+    if data.notes:
+        sections.append(("The data", [report.paragraph(note) for note in data.notes]))
     sections.append(("Next", [report.commands(next_commands(made.folder))]))
     report.write(made.folder / "report.html", f"The clusters of {data.name}", sections)
 

@@ -113,6 +113,6 @@ def _heat_map(groups: list[np.ndarray], names: list[str], path: Path, columns) -
     axes.tick_params(length=0, colors=INK)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.9)
-    bar.set_label("deviations from the mean of the clusters", fontsize=7, color=INK)
+    bar.set_label("deviations\nfrom the mean", fontsize=7, color=INK)
     bar.ax.tick_params(labelsize=7)
     return write_png(figure, path)
