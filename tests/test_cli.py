@@ -1,5 +1,6 @@
 """The shell: what it prints, what it writes, and how it answers mistakes."""
 
+import importlib
 import subprocess
 import sys
 import warnings
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 import aezoo
 from aezoo.cli import app, main
+from aezoo.errors import ZooError
 from aezoo.version import __version__
 
 AEZOO = str(Path(sys.executable).parent / "aezoo")
@@ -114,6 +116,30 @@ def test_a_mistake_is_one_message_and_exit_code_1(
     said = capsys.readouterr().err
     assert message in said
     assert len(said.strip().splitlines()) <= 4
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "segment fit nope --masks nope --out new",
+        "denoise fit nope --out new",
+        "fill fit nope.csv --out new",
+        "detect fit nope --out new",
+        "cluster nope --out new",
+        "map nope --data sample --out new",
+        "transfer nope --data sample --out new",
+        "generate nope --data sample --out new",
+    ],
+)
+def test_a_path_where_nothing_is_is_told_before_tensorflow_loads(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = {"map": "maps"}.get(name := line.split()[0], name)
+    module = importlib.import_module(f"aezoo.commands.{name}")
+    monkeypatch.setattr(module, "start_tensorflow", lambda: pytest.fail("TensorFlow was loaded"))
+    done = CliRunner().invoke(app, line.split())
+    assert isinstance(done.exception, ZooError), done.output
+    assert "nope" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
 
 

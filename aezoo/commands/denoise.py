@@ -13,6 +13,7 @@ from aezoo.commands.shell import (
     overrides_of,
     print_figures,
     require_entry,
+    require_paths,
     say,
     say_next,
     start_tensorflow,
@@ -44,6 +45,7 @@ def denoise_fit(
     """Train on clean pictures with made noise, measure beside filters, export, write a report."""
     overrides = overrides_of(settings)
     require_entry(entry)
+    require_paths(pictures)
     start_tensorflow()
     from aezoo.tasks import denoising_fit
     from aezoo.tasks.denoising import SIGMA

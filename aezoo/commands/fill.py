@@ -12,6 +12,7 @@ from aezoo.commands.shell import (
     overrides_of,
     print_figures,
     require_entry,
+    require_paths,
     say,
     start_tensorflow,
 )
@@ -40,6 +41,7 @@ def fill_fit(
     """Learn to fill holes, measure it on rows kept aside, export a verified bundle."""
     overrides = overrides_of(settings)
     require_entry(entry)
+    require_paths(data)
     start_tensorflow()
     from aezoo.tasks import filling
 

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands.shell import bold, print_figures, say, start_tensorflow
+from aezoo.commands.shell import (
+    bold,
+    print_figures,
+    require_data,
+    require_paths,
+    say,
+    start_tensorflow,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +34,8 @@ def generate(
     seed: Annotated[int, typer.Option(help="Of the sampler and its draws.")] = 0,
 ) -> None:
     """Draw new rows, show them beside the nearest training rows, measure them beside real ones."""
+    require_paths(model)
+    require_data(data)
     start_tensorflow()
     import aezoo
     from aezoo.tasks import generating

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from aezoo.commands.shell import Settings, bold, overrides_of, require_data, say, start_tensorflow
+from aezoo.commands.shell import (
+    Settings,
+    bold,
+    overrides_of,
+    require_data,
+    require_paths,
+    say,
+    start_tensorflow,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,6 +39,7 @@ def draw_map(
 ) -> None:
     """Draw maps of rows by their codes, walks through the code and ways between rows."""
     given = overrides_of(settings)
+    require_paths(source)
     require_data(data)
     overrides = {name.removeprefix("data."): value for name, value in given.items()}
     if not (source / "manifest.json").is_file():

@@ -13,6 +13,7 @@ from aezoo.commands.shell import (
     overrides_of,
     print_figures,
     require_entry,
+    require_paths,
     say,
     say_next,
     start_tensorflow,
@@ -44,6 +45,7 @@ def segment_fit(
     """Train on pictures and masks, measure on others, export a verified bundle, write a report."""
     overrides = overrides_of(settings)
     require_entry(entry)
+    require_paths(pictures, masks)
     start_tensorflow()
     from aezoo.tasks import segmentation_fit
 

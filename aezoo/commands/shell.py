@@ -70,6 +70,15 @@ def require_data(data: str | None) -> None:
         require_found(data)
 
 
+def require_paths(*paths: Path) -> None:
+    """Refuse paths where nothing is before TensorFlow has loaded."""
+    from aezoo.files import missing
+
+    for path in paths:
+        if not path.exists():
+            raise missing(path)
+
+
 def start_tensorflow() -> None:
     """Import TensorFlow without its chatter, or say that it is missing."""
     from aezoo import quiet

@@ -12,6 +12,7 @@ from aezoo.commands.shell import (
     overrides_of,
     print_figures,
     require_data,
+    require_paths,
     say,
     start_tensorflow,
 )
@@ -47,6 +48,7 @@ def transfer(
     """Train a classifier on a model's encoder, measure it, export a verified bundle."""
     overrides = overrides_of(settings)
     require_data(data)
+    require_paths(run)
     start_tensorflow()
     from aezoo.tasks.transfer import fit
 
