@@ -120,6 +120,7 @@ def find_in_index(
     out: str | Path,
     k: int = 10,
     bundle_dir: str | Path | None = None,
+    approximate: bool = False,
 ) -> Found:
     """Ask an index with a picture or with each row of a file.
 
@@ -130,9 +131,10 @@ def find_in_index(
             installed, hits.png.
         k: How many rows to find for each.
         bundle_dir: Where the bundle is now; None looks where it was.
+        approximate: As `Index.find` takes it.
 
     Raises:
-        ZooError: For another bundle, or an input that cannot be read.
+        ZooError: For another bundle, an input that cannot be read, or where Faiss is missing.
     """
     index, out, asked = open_index(path, bundle_dir), Path(out), Path(input_path)
     if out.is_file():
@@ -140,7 +142,7 @@ def find_in_index(
     rows = _rows(index, asked)
     queries = _names(rows, asked)
     parts = [
-        index.find(rows.read(start, min(start + _BATCH, len(rows))), k)
+        index.find(rows.read(start, min(start + _BATCH, len(rows))), k, approximate)
         for start in range(0, len(rows), _BATCH)
     ]
     hits = Hits(

@@ -167,6 +167,10 @@ def test_the_shell_indexes_adds_removes_and_finds(bundle, photos, tmp_path, monk
     assert [line["rank"] for line in lines] == ["1", "2", "3"]
     with Image.open(tmp_path / "found" / "hits.png") as drawn:
         assert drawn.size[0] > 400
+    again = run(
+        "find", out, photos / "b" / "1.png", "--k", 3, "--out", tmp_path / "2", "--approximate"
+    )
+    assert again.splitlines()[:3] == told.splitlines()[:3]
     assert "11 rows" in run("remove", out, "photos/b/1.png")
     assert "photos/b/1.png" not in open_index(out).names
 

@@ -69,9 +69,12 @@ def search_find(
     ],
     k: Annotated[int, typer.Option("--k", min=1, help="How many to find.")] = 10,
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("found"),
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Faster in large indexes, may miss one: Faiss.")
+    ] = False,
     bundle: _Bundle = None,
 ) -> None:
     """Print and draw what is nearest, by ONNX Runtime alone; needs no TensorFlow."""
     from aezoo.export import find_in_index
 
-    say(escaped(str(find_in_index(index, rows, out, k, bundle))))
+    say(escaped(str(find_in_index(index, rows, out, k, bundle, approximate))))
