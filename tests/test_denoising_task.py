@@ -50,7 +50,7 @@ def made(photos, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(denoising_baselines, "available", lambda: False)  # slow; tested on its own
         return denoising_fit.fit(
-            photos, out, sigma=(10, 50), tile=16, epochs=24, verbose=False, **TINY, **ONE
+            photos, out, sigma=(10, 50), tile=16, epochs=3, verbose=False, **TINY, **ONE
         )
 
 
