@@ -33,7 +33,7 @@ def transfer(
         int | None, typer.Option(help="So many labels, as many of each class; default: all.")
     ] = None,
     frozen: Annotated[
-        bool, typer.Option("--frozen", help="Keep the encoder as it is; train the head alone.")
+        bool, typer.Option("--frozen", help="Keep the encoder as it is; fit the head alone.")
     ] = False,
     layer_decay: Annotated[
         float | None, typer.Option(help="Of the rate, for each layer away from the answer.")
