@@ -53,6 +53,17 @@ def missing(path: Path) -> ZooError:
     )
 
 
+def require_paths(*paths: Path) -> None:
+    """Refuse paths where nothing is.
+
+    Raises:
+        ZooError: For the first of them.
+    """
+    for path in paths:
+        if not path.exists():
+            raise missing(path)
+
+
 def require_apart(source: Path, out: Path) -> None:
     """Refuse an output that is a file, or would be taken for data by the next run.
 

@@ -176,15 +176,16 @@ def fit_head(model: Transfer, x, y) -> Transfer:
     before = keras.Model(model.decoder.input, head.input)
     codes = model.encoder.predict(x, batch_size=256, verbose=0)
     seen = before.predict(codes, batch_size=256, verbose=0).astype("float64")  # (N, D)
-    if isinstance(model, TransferRegressor):
+    of_numbers = isinstance(model, TransferRegressor)
+    if of_numbers:
         model.take_targets(y)
         y = np.asarray(model.in_deviations(y))
-    regression = _ridge() if isinstance(model, TransferRegressor) else _logistic(y)
+    regression = _ridge() if of_numbers else _logistic(y)
     fitted = make_pipeline(StandardScaler(), regression).fit(seen, y)
     scaler, found = fitted[0], getattr(fitted[-1], "best_estimator_", fitted[-1])
     weights = np.atleast_2d(found.coef_) / scaler.scale_  # (outputs, D), of codes as they are
     bias = np.ravel(found.intercept_) - weights @ scaler.mean_
-    if not isinstance(model, TransferRegressor):
+    if not of_numbers:
         weights, bias = _of_classes(found.classes_, weights, bias, head.units)
     head.set_weights([weights.T, bias])
     return model

@@ -13,11 +13,11 @@ from aezoo.commands.shell import (
     overrides_of,
     print_figures,
     require_entry,
-    require_paths,
     say,
     say_next,
     start_tensorflow,
 )
+from aezoo.files import require_paths
 
 family = typer.Typer(no_args_is_help=True, help="Remove noise: fit on clean pictures, run on new.")
 

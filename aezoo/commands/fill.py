@@ -12,10 +12,10 @@ from aezoo.commands.shell import (
     overrides_of,
     print_figures,
     require_entry,
-    require_paths,
     say,
     start_tensorflow,
 )
+from aezoo.files import require_paths
 
 family = typer.Typer(no_args_is_help=True, help="Fill in missing cells: fit on data, run on new.")
 

@@ -9,10 +9,10 @@ from aezoo.commands.shell import (
     bold,
     print_figures,
     require_data,
-    require_paths,
     say,
     start_tensorflow,
 )
+from aezoo.files import require_paths
 
 
 def add_to(app: typer.Typer) -> None:

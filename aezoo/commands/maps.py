@@ -10,10 +10,10 @@ from aezoo.commands.shell import (
     bold,
     overrides_of,
     require_data,
-    require_paths,
     say,
     start_tensorflow,
 )
+from aezoo.files import require_paths
 
 
 def add_to(app: typer.Typer) -> None:

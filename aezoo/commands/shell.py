@@ -70,15 +70,6 @@ def require_data(data: str | None) -> None:
         require_found(data)
 
 
-def require_paths(*paths: Path) -> None:
-    """Refuse paths where nothing is before TensorFlow has loaded."""
-    from aezoo.files import missing
-
-    for path in paths:
-        if not path.exists():
-            raise missing(path)
-
-
 def start_tensorflow() -> None:
     """Import TensorFlow without its chatter, or say that it is missing."""
     from aezoo import quiet
@@ -100,19 +91,16 @@ def print_figures(measured: dict[str, dict[str, float]], head: str) -> None:
     from rich.table import Table
 
     names = list(next(iter(measured.values())))
+    wide = len(names) <= len(measured)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(head)
-    if len(names) > len(measured):
-        for number, method in enumerate(measured):
-            table.add_column(method, justify="right", style="green" if number == 0 else None)
-        for name in names:
-            table.add_row(name, *(f"{values[name]:.3f}" for values in measured.values()))
-    else:
-        for name in names:
-            table.add_column(name, justify="right")
-        for number, (method, values) in enumerate(measured.items()):
-            cells = (f"{value:.3f}" for value in values.values())
-            table.add_row(method, *cells, style="green" if number == 0 else None)
+    for number, column in enumerate(names if wide else measured):
+        ours = number == 0 and not wide
+        table.add_column(column, justify="right", style="green" if ours else None)
+    cells = {m: [f"{values[n]:.3f}" for n in names] for m, values in measured.items()}
+    lines = cells if wide else dict(zip(names, zip(*cells.values(), strict=True), strict=True))
+    for number, (line, row) in enumerate(lines.items()):
+        table.add_row(line, *row, style="green" if number == 0 and wide else None)
     say(table)
 
 

@@ -12,10 +12,10 @@ from aezoo.commands.shell import (
     overrides_of,
     print_figures,
     require_data,
-    require_paths,
     say,
     start_tensorflow,
 )
+from aezoo.files import require_paths
 
 
 def add_to(app: typer.Typer) -> None:

@@ -19,7 +19,7 @@ from aezoo.data.pictures import pixels_of
 from aezoo.data.source import Part, Source
 from aezoo.drawing import INK, as_picture, bare, new_figure, write_png
 from aezoo.errors import ZooError
-from aezoo.files import missing, require_new_folder
+from aezoo.files import require_new_folder, require_paths
 from aezoo.tasks import denoising_baselines as baselines
 from aezoo.tasks.denoising import SIGMA, TILE, Denoiser
 from aezoo.tasks.restoring import with_noise
@@ -119,8 +119,7 @@ def next_commands(folder: Path) -> list[str]:
 
 def dealt(folder: Path, tile: int, seed: int) -> tuple[DataSet, dict[str, list[Path]]]:
     """Return tiles of the pictures of a folder in their roles, and the files of each role."""
-    if not folder.exists():
-        raise missing(folder)
+    require_paths(folder)
     files = list_files(folder)[0] if folder.is_dir() else [folder]
     if len(files) < _LEAST:
         raise ZooError(

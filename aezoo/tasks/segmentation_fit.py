@@ -14,7 +14,7 @@ from aezoo.data import pictures as files
 from aezoo.data.pictures import pixels_of
 from aezoo.drawing import INK, as_picture, bare, new_figure, write_png
 from aezoo.errors import ZooError
-from aezoo.files import missing, require_new_folder, write_text
+from aezoo.files import require_new_folder, require_paths, write_text
 from aezoo.specs import PictureRule
 from aezoo.tasks.masks import Overlap, classes_of, overlay, pairs_of, read_mask, with_channels
 from aezoo.tasks.segmentation import TILE, SegmentationTask
@@ -78,9 +78,7 @@ def fit(
     """
     out = Path(out)
     require_new_folder(out, "Choose another --out, or delete it.")
-    for path in (Path(pictures), Path(masks)):
-        if not path.exists():
-            raise missing(path)
+    require_paths(Path(pictures), Path(masks))
     pairs = pairs_of(Path(pictures), Path(masks))
     white = _white(path for path, _ in pairs)
     images = _alike([pixels_of(path, white) for path, _ in pairs])

@@ -137,7 +137,7 @@ def fit(
 
 def _solve_head(network: Transfer, rows: Rows) -> None:
     """Fit the last layer alone to labelled rows."""
-    some = rows.take(np.linspace(0, len(rows) - 1, min(len(rows), SOLVED_ON), dtype=int))
+    some = _spread(rows, SOLVED_ON)
     x = np.asarray(network.preprocessing.apply(some.array()))
     fit_head(network, x, some.targets if some.labels is None else some.labels)
 
@@ -156,6 +156,11 @@ def recipe_for(count: int) -> dict[str, Any]:
 def repeated_rows(rows: Rows) -> Rows:
     """Return rows that are fewer than `PASS` again and again, until they are as many."""
     return rows.take(np.resize(np.arange(len(rows)), max(len(rows), PASS)))
+
+
+def _spread(rows: Rows, most: int) -> Rows:
+    """Return rows, or an even spread of many."""
+    return rows.take(np.linspace(0, len(rows) - 1, min(len(rows), most), dtype=int))
 
 
 def drawn(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -269,7 +274,7 @@ def svm(model: Transfer, rows: Rows, c: float = 10.0) -> Callable[[Rows], np.nda
     from sklearn.multioutput import MultiOutputRegressor
     from sklearn.svm import SVC, SVR
 
-    chosen = rows.take(np.linspace(0, len(rows) - 1, min(len(rows), SVM_ROWS), dtype=int))
+    chosen = _spread(rows, SVM_ROWS)
 
     def flat(some: Rows) -> np.ndarray:
         return np.asarray(model.preprocessing.apply(some.array())).reshape(len(some), -1)
