@@ -3,8 +3,8 @@
     aezoo reproduce vae                 # results/reproduced/vae.csv
 
 The table has a row per seed, their mean and spread, the network as it was before training, and the
-controls. A seed that stands in the table with the same recipe is not trained again, so that an
-interrupted reproduction goes on.
+controls. A seed that stands in the table with the same recipe is not trained again, and a training
+that was interrupted goes on where its last whole epoch ended: the same command again is enough.
 """
 
 import csv
@@ -12,18 +12,19 @@ import dataclasses
 import hashlib
 import importlib
 import json
-import tempfile
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from aezoo.config import Entry, ReferenceSection, override
 from aezoo.errors import ZooError
-from aezoo.files import whole_file
+from aezoo.files import whole_file, write_text
 from aezoo.registry import build_entry, find
-from aezoo.training import train
+from aezoo.training import Run, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ def reproduce(
 
     Args:
         entry: Its name, or the entry.
-        folder: Where the table goes.
+        folder: Where the table goes; trainings stand in its `runs` until they are measured.
         seeds: Instead of those of the reference.
         full: The source's own schedule, which may take days; `<entry>_full.csv`.
         quick: A run of seconds to see that all works: small data, one seed, no controls.
@@ -97,11 +98,17 @@ def reproduce(
     for seed in wanted:
         if f"seed {seed}" not in rows:
             controls = () if quick else reference.controls
-            for row in _measured(resolved, seed, recipe, rows, controls):
-                rows[row.what] = row
-                table = _with_summary(list(rows.values()), recipe)
-                _write(path, found.name, reference, table, full)
-                say(f"{found.name}, {row.what}: {reference.figure} {row.value:.5g}  {row.beside}")
+            run = path.parent / "runs" / f"{path.stem}-{seed}-{recipe}"
+            try:
+                for row in _measured(resolved, seed, run, recipe, rows, controls):
+                    rows[row.what] = row
+                    table = _with_summary(list(rows.values()), recipe)
+                    _write(path, found.name, reference, table, full)
+                    what = f"{found.name}, {row.what}"
+                    say(f"{what}: {reference.figure} {row.value:.5g}  {row.beside}")
+            except KeyboardInterrupt:
+                say(f"{found.name}: stopped. The same command goes on from here.")
+                raise
     return _with_summary(list(rows.values()), recipe)
 
 
@@ -134,28 +141,57 @@ def _recipe(entry: Entry) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+class _Clock(keras.callbacks.Callback):
+    """Keep how long a training has taken beside it, so that the time before an interruption counts.
+
+    Args:
+        path: The file, rewritten after every epoch.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path, self.began = path, time.perf_counter()
+        self.before = float(path.read_text()) if path.is_file() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Of all the parts of the training so far."""
+        return self.before + time.perf_counter() - self.began
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write the time."""
+        write_text(self.path, f"{self.seconds:.3f}")
+
+
+def _trained(entry: Entry, out: Path, clock: _Clock) -> Run:
+    """Train in a folder, or go on with the training that was interrupted there."""
+    options = {"callbacks": (clock,), "figures": False, "verbose": False}
+    if (out / "checkpoint.npz").is_file():
+        return train(resume=out, **options)
+    shutil.rmtree(out, ignore_errors=True)  # it stopped before its first epoch
+    return train(entry, out=out, **options)
+
+
 def _measured(
-    entry: Entry, seed: int, recipe: str, known: dict[str, Row], controls: tuple[str, ...]
+    entry: Entry, seed: int, out: Path, recipe: str, known: dict[str, Row], controls: Iterable[str]
 ) -> Iterator[Row]:
     """Train with one seed and measure; then whatever of the rest is not known yet."""
     measure = _function(entry.reference.measure)
-    with tempfile.TemporaryDirectory(prefix="aezoo-") as scratch:
-        began = time.perf_counter()
-        drawn = {"data.split_seed": seed} if entry.data.labelled else {}  # other labels, too
-        seeded = override(entry, {"train.seed": seed} | drawn)
-        run = train(seeded, out=Path(scratch) / "run", figures=False, verbose=False)
-        values = measure(run.model, run.data)
-        seconds = round(time.perf_counter() - began)
-        yield _row(f"seed {seed}", values, recipe, run.best["epoch"], seconds)
-        if "untrained" not in known:
-            new = build_entry(run.model.entry, seed=seed)  # without pretraining, too
-            run.model.set_weights(new.get_weights())  # what was traced to measure it serves again
-            run.model.optimizer.iterations.assign(0)
-            yield _row("untrained", measure(run.model, run.data), recipe)
-        for control in controls:
-            name = control.partition(":")[2].replace("_", " ")
-            if name not in known:
-                yield _row(name, _function(control)(run.data), recipe)
+    drawn = {"data.split_seed": seed} if entry.data.labelled else {}  # other labels, too
+    clock = _Clock(out / "seconds.txt")
+    run = _trained(override(entry, {"train.seed": seed} | drawn), out, clock)
+    values = measure(run.model, run.data)
+    yield _row(f"seed {seed}", values, recipe, run.best["epoch"], round(clock.seconds))
+    shutil.rmtree(out)
+    if "untrained" not in known:
+        new = build_entry(run.model.entry, seed=seed)  # without pretraining, too
+        run.model.set_weights(new.get_weights())  # what was traced to measure it serves again
+        run.model.optimizer.iterations.assign(0)
+        yield _row("untrained", measure(run.model, run.data), recipe)
+    for control in controls:
+        name = control.partition(":")[2].replace("_", " ")
+        if name not in known:
+            yield _row(name, _function(control)(run.data), recipe)
 
 
 def _row(what: str, values: dict[str, float], recipe: str, epoch: int = 0, seconds: int = 0) -> Row:

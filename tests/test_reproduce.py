@@ -8,7 +8,7 @@ from aezoo import samplers
 from aezoo.config import ReferenceSection
 from aezoo.measures import classification, conditional, likelihood, sampling
 from aezoo.registry import find, list_models
-from aezoo.reproduce import read, reproduce
+from aezoo.reproduce import _Clock, read, reproduce
 
 JUDGED = [name for name in list_models() if find(name).reference]
 READ_AS_ASKED = {"cvae": 0.5, "cgan": 0.25}  # shares that even the small runs reach
@@ -79,6 +79,31 @@ def test_seeds_that_stand_in_the_table_are_kept_unless_the_recipe_changed(entry,
     reproduce(entry.model_copy(update={"reference": changed}), tmp_path, seeds=[0], say=said.append)
     assert len(said) == 3
     assert "seed 1" not in (tmp_path / "vallina_ae.csv").read_text()
+
+
+def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(entry, tmp_path, monkeypatch):
+    whole = reproduce(entry, tmp_path / "whole", seeds=[0], say=lambda line: None)
+    write = _Clock.on_epoch_end
+    epochs = []
+
+    def stopped_in_the_second(clock, epoch, logs=None):
+        epochs.append(epoch)
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        write(clock, epoch, logs)
+
+    monkeypatch.setattr(_Clock, "on_epoch_end", stopped_in_the_second)
+    said = []
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(entry, tmp_path / "parts", seeds=[0], say=said.append)
+    assert said == ["vallina_ae: stopped. The same command goes on from here."]
+    (kept,) = (tmp_path / "parts" / "runs").iterdir()
+    (kept / "seconds.txt").write_text("1000")
+    parts = reproduce(entry, tmp_path / "parts", seeds=[0], say=said.append)
+    assert epochs == [0, 1, 1]  # the first epoch was not trained again
+    assert [row.value for row in parts] == [row.value for row in whole]
+    assert parts[0].seconds >= 1000 > whole[0].seconds
+    assert not kept.exists()
 
 
 def test_what_cannot_be_reproduced_is_said(entry, tmp_path):
