@@ -11,7 +11,9 @@
     mahalanobis           distance of the code from the mean of the codes, by their covariance
     neighbours            mean distance of the code from the nearest codes of training rows, over
                           the usual one between those
-    hybrid                log(1 + r) + log(1 + d^2) of residual and distance over their usual sizes
+    hybrid                log(1 + r + 2 d^2): the residual (of pictures its peak) and the distance
+                          from the nearest codes, each over its usual size; the distance is half
+                          Euclid's and half Mahalanobis', so that axes of little variance count
 
 What is fitted are constants: saved with the model, exported with it, and no weights. No score is
 clamped: a row twice as odd as any seen gets a larger score.
@@ -33,6 +35,8 @@ from aezoo.smoothing import WIDTH, smooth
 NEAREST = 2  # codes that `neighbours` averages over
 BANK = 5_000  # codes that are kept to be near to
 _FITTED_ON = 20_000  # rows
+_USUAL_OF = 2_000  # rows, for the median of what takes memory
+_WHITE_RIDGE = 0.1  # of the mean variance: axes below it are noise
 _FLOOR = 0.01  # of the mean error: what a place that is always right is measured by
 
 
@@ -248,7 +252,11 @@ def _mahalanobis_unit_scale(constants) -> float:
 
 
 def _fit_neighbours(model, seen: Seen) -> dict:
-    codes = seen.codes
+    return _bank(seen.codes)
+
+
+def _bank(codes: np.ndarray) -> dict:
+    """Return codes to be near to, and how far one of them usually is from the others."""
     chosen = np.linspace(0, len(codes) - 1, min(len(codes), BANK), dtype=int)
     bank = codes[chosen].astype("float32")
     others = bank[:: max(1, len(bank) // 1000)]
@@ -258,7 +266,12 @@ def _fit_neighbours(model, seen: Seen) -> dict:
 
 
 def _neighbours(model, x, outputs, constants):
-    codes, bank = _codes_of(model, x), constants["bank"]  # (B, D), (M, D)
+    return _distance(_codes_of(model, x), constants)
+
+
+def _distance(codes, constants):
+    """Return the mean distance of codes (B, D) from the nearest of the bank, over the usual one."""
+    bank = constants["bank"]  # (M, D)
     # The cheap form finds the nearest; their distances are then computed without cancellation.
     nearness = 2.0 * ops.matmul(codes, bank.T) - np.square(bank).sum(axis=1)  # (B, M)
     nearest = ops.top_k(nearness, min(NEAREST, len(bank)))[1]  # (B, k)
@@ -275,15 +288,42 @@ def _neighbours_unit_scale(constants) -> float:
 
 
 def _fit_hybrid(model, seen: Seen) -> dict:
-    """Keep beside the bank what half of the rows' residuals are below."""
-    usual = np.asarray(np.median(seen.scores["score"]), "float32") + np.float32(1e-12)
-    return _fit_neighbours(model, seen) | {"usual": usual}
+    """Keep a bank of the codes along their main axes, scaled, and the usual error.
+
+    Of an axis with variance v the square of the scale is 1 / g^2 + 1 / (v h^2), where g and h are
+    the usual gaps between plain and between white codes: the mean of both distances, squared.
+    """
+    codes = seen.codes.astype("float64")
+    covariance = np.atleast_2d(np.cov(codes.T))
+    ridge = _WHITE_RIDGE * np.trace(covariance) / len(covariance) + 1e-6 * np.square(codes).mean()
+    variances, axes = np.linalg.eigh(covariance + max(ridge, 1e-12) * np.eye(len(covariance)))
+    plain, white = (_bank(codes @ (axes / size))["gap"] for size in (1.0, np.sqrt(variances)))
+    root = (axes * np.sqrt(1 / plain**2 + 1 / (variances * white**2))).astype("float32")
+    constants = _bank(seen.codes @ root) | {"root": root}
+    constants |= _fit_peak(model, seen) if _is_picture(model) else {}
+    some = np.linspace(0, len(codes) - 1, min(len(codes), _USUAL_OF), dtype=int)
+    errors = _error({name: array[some] for name, array in seen.scores.items()}, constants)
+    return constants | {"usual": np.asarray(np.median(errors), "float32") + np.float32(1e-12)}
+
+
+def _error(outputs, constants):
+    """Return the peak of the error map where there is a width to smooth it by, else the mean."""
+    if "sigma" in constants:
+        return _peak(None, None, outputs, constants)
+    return ops.reshape(outputs["score"], (-1,))
 
 
 def _hybrid(model, x, outputs, constants):
-    residual = ops.reshape(outputs["score"], (-1,)) / constants["usual"]
-    distance = _neighbours(model, x, outputs, constants)
-    return ops.log1p(residual) + ops.log1p(ops.square(distance))
+    error = _error(outputs, constants) / constants["usual"]
+    distance = _distance(ops.matmul(_codes_of(model, x), constants["root"]), constants)
+    return ops.log1p(error + 2.0 * ops.square(distance))
+
+
+def _hybrid_unit_scale(constants) -> float:
+    """Return the steepest slope of log(1 + (e/s)^2), which is 1/s, of both parts the larger."""
+    error = 1.0 / math.sqrt(float(constants["usual"]))
+    steepest = np.linalg.norm(constants["root"], 2) * math.sqrt(2.0) / float(constants["gap"])
+    return max(1.0, error, float(steepest))
 
 
 def _is_picture(model) -> bool:
@@ -335,7 +375,7 @@ _KINDS = {
         "Residual and distance from the nearest codes, together.",
         _hybrid,
         _fit_hybrid,
-        unit_scale=_neighbours_unit_scale,
+        unit_scale=_hybrid_unit_scale,
     ),
 }
 KINDS = tuple(_KINDS)

@@ -88,15 +88,16 @@ def test_mahalanobis_is_scipys_up_to_the_ridge(model, rows, other):
     np.testing.assert_allclose(answered(model, "mahalanobis", rows, other), by_hand, rtol=0.01)
 
 
-def usual_gap(model, rows):
-    known = codes(model, rows)
+def usual_gap(known):
     near = np.sort(distance.cdist(known, known), axis=1)[:, 1 : scorers.NEAREST + 1].mean(axis=1)
     return np.median(near)
 
 
 def test_neighbours_is_the_mean_distance_of_the_nearest_codes(model, rows, other):
     gaps = distance.cdist(codes(model, other), codes(model, rows))
-    by_hand = np.sort(gaps, axis=1)[:, : scorers.NEAREST].mean(axis=1) / usual_gap(model, rows)
+    by_hand = np.sort(gaps, axis=1)[:, : scorers.NEAREST].mean(axis=1) / usual_gap(
+        codes(model, rows)
+    )
     np.testing.assert_allclose(answered(model, "neighbours", rows, other), by_hand, rtol=1e-4)
 
 
@@ -104,18 +105,33 @@ def test_a_row_that_was_fitted_to_is_exactly_near_to_itself(model, rows):
     one = rows[:1]
     near = np.sort(distance.cdist(codes(model, one), codes(model, rows)))[0, 1 : scorers.NEAREST]
     found = answered(model, "neighbours", rows, one)
-    by_hand = near.sum() / scorers.NEAREST / usual_gap(model, rows)
+    by_hand = near.sum() / scorers.NEAREST / usual_gap(codes(model, rows))
     np.testing.assert_allclose(found, by_hand, rtol=1e-4)  # no cancellation
 
 
-def test_the_hybrid_measures_residual_and_distance_by_their_usual_sizes(model, rows, other):
+def test_the_hybrid_measures_error_and_distance_by_their_usual_sizes(model, rows, other):
     known, asked = codes(model, rows), codes(model, other)
-    far = np.sort(distance.cdist(asked, known), axis=1)[:, : scorers.NEAREST].mean(axis=1)
-    residual = errors(model, other).mean(axis=(1, 2)) / np.median(
-        errors(model, rows).mean(axis=(1, 2))
-    )
-    by_hand = np.log1p(residual) + np.log1p((far / usual_gap(model, rows)) ** 2)
-    np.testing.assert_allclose(answered(model, "hybrid", rows, other), by_hand, rtol=1e-3)
+    covariance = np.cov(known.T)
+    precision = np.linalg.inv(covariance + 0.1 * np.trace(covariance) / 3 * np.eye(3))
+    plain, white = usual_gap(known), usual_gap(known @ np.linalg.cholesky(precision))
+    root = np.linalg.cholesky(np.eye(3) / plain**2 + precision / white**2)
+    far = np.sort(distance.cdist(asked @ root, known @ root), axis=1)[:, : scorers.NEAREST]
+    far = far.mean(axis=1) / usual_gap(known @ root)
+    error = answered(model, "peak", rows, other) / np.median(answered(model, "peak", rows, rows))
+    found = answered(model, "hybrid", rows, other)
+    np.testing.assert_allclose(found, np.log1p(error + 2 * far**2), rtol=1e-3)
+
+
+def test_the_hybrid_of_a_table_takes_the_residual_as_it_is():
+    table = np.random.default_rng(0).normal(size=(300, 5)).astype("float32")
+    model = aezoo.build("vallina_ae", input_shape=(5,), hidden=(4,), latent_dim=2, seed=0)
+    model.scorer = scorer = scorers.fit(model, table, "hybrid")
+    found = model.endpoint("score")(features=table[:9])["score"][:, 0]
+    residual = model.score_endpoint()(features=table)["score"][:, 0]
+    known = model.endpoint("encode")(features=table)["latent"] @ scorer.constants["root"]
+    far = np.sort(distance.cdist(known[:9], known), axis=1)[:, : scorers.NEAREST].mean(axis=1)
+    by_hand = residual[:9] / np.median(residual) + 2 * (far / scorer.constants["gap"]) ** 2
+    np.testing.assert_allclose(found, np.log1p(by_hand), rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", scorers.KINDS)
