@@ -6,6 +6,7 @@ the data set.
 
 import numpy as np
 from keras import ops
+from keras.metrics import SparseCategoricalAccuracy
 
 from aezoo.endpoints import Endpoint, EndpointSpec, TensorSpec
 from aezoo.errors import ZooError
@@ -26,6 +27,10 @@ class Classifier:
     def probabilities_of(self, x):
         """Return the probabilities of the classes for rows in model units, (B, classes)."""
         return self(x, training=False)
+
+    def metric(self, name: str):
+        """Return the metric that a recipe means; what Keras makes of a name, `fit` traces twice."""
+        return SparseCategoricalAccuracy(name) if name == "accuracy" else super().metric(name)
 
     # ---- targets ----
 

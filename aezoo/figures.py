@@ -17,6 +17,7 @@ from aezoo.drawing import (
     plain,
     write_png,
 )
+from aezoo.spread import evenly
 
 SHOWN = 8  # examples in a row of pictures
 _LINES = 10  # labels whose pictures are shown
@@ -246,7 +247,7 @@ def of_model(
         Name to path.
     """
     first = model.endpoints[0]
-    some = rows.take(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows)), dtype=int))
+    some = rows.take(evenly(len(rows), SHOWN))
     x, asked = some.array(), model.inputs_of(some)
     if first.name == "segment":
         mask = model.endpoint("segment")(image=x)["mask"]

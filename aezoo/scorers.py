@@ -31,6 +31,7 @@ from aezoo.errors import ZooError, closest_match
 from aezoo.losses import nll_of_rows
 from aezoo.metrics import structural_similarity
 from aezoo.smoothing import WIDTH, smooth
+from aezoo.spread import evenly
 
 NEAREST = 2  # codes that `neighbours` averages over
 BANK = 5_000  # codes that are kept to be near to
@@ -147,8 +148,7 @@ class Seen:
     """
 
     def __init__(self, model, rows, most: int = _FITTED_ON):
-        count = len(rows)
-        chosen = np.linspace(0, count - 1, min(count, most), dtype=int)
+        chosen = evenly(len(rows), most)
         if hasattr(rows, "array"):
             self.inputs = model.inputs_of(rows.take(chosen))
         else:
@@ -257,8 +257,7 @@ def _fit_neighbours(model, seen: Seen) -> dict:
 
 def _bank(codes: np.ndarray) -> dict:
     """Return codes to be near to, and how far one of them usually is from the others."""
-    chosen = np.linspace(0, len(codes) - 1, min(len(codes), BANK), dtype=int)
-    bank = codes[chosen].astype("float32")
+    bank = codes[evenly(len(codes), BANK)].astype("float32")
     others = bank[:: max(1, len(bank) // 1000)]
     gaps = np.sqrt(np.square(others[:, None] - bank).sum(axis=-1))
     near = np.sort(gaps, axis=1)[:, 1 : NEAREST + 1].mean(axis=1)  # without itself
@@ -301,7 +300,7 @@ def _fit_hybrid(model, seen: Seen) -> dict:
     root = (axes * np.sqrt(1 / plain**2 + 1 / (variances * white**2))).astype("float32")
     constants = _bank(seen.codes @ root) | {"root": root}
     constants |= _fit_peak(model, seen) if _is_picture(model) else {}
-    some = np.linspace(0, len(codes) - 1, min(len(codes), _USUAL_OF), dtype=int)
+    some = evenly(len(codes), _USUAL_OF)
     errors = _error({name: array[some] for name, array in seen.scores.items()}, constants)
     return constants | {"usual": np.asarray(np.median(errors), "float32") + np.float32(1e-12)}
 

@@ -34,6 +34,7 @@ from aezoo.errors import ZooError, ZooWarning
 from aezoo.files import require_new_folder, whole_file, write_text
 from aezoo.metrics import rises
 from aezoo.registry import build_entry, builder_of, checked_arguments
+from aezoo.spread import evenly
 from aezoo.zoo_model import compile_for, precision
 
 PROBE_ROWS = 33  # kept with the run for verification; the largest batch that verification tries
@@ -270,7 +271,7 @@ def _sample(rows) -> np.ndarray:
     if rows.in_memory:
         return rows.array()
     count = max(64, min(20_000, _SAMPLE_BYTES // max(1, rows.nbytes // len(rows))))
-    return rows.take(np.linspace(0, len(rows) - 1, min(count, len(rows)), dtype=int)).array()
+    return rows.take(evenly(len(rows), count)).array()
 
 
 def _fit(model, entry, dataset, out, state, callbacks, figures, console) -> Run:

@@ -17,6 +17,7 @@ from aezoo.config import Entry, TrainSection
 from aezoo.errors import ZooError, closest_match
 from aezoo.models.transfer import Pooling, Transfer, TransferRegressor, encoder_of
 from aezoo.registry import build_entry, builder_of, find
+from aezoo.spread import evenly
 from aezoo.zoo_model import ZooModel
 
 RECIPE = TrainSection(epochs=30, batch_size=32, learning_rate=1e-3, schedule="cosine")
@@ -170,7 +171,7 @@ def fit_head(model: Transfer, x, y) -> Transfer:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    chosen = np.linspace(0, len(x) - 1, min(len(x), SOLVED_ON), dtype=int)
+    chosen = evenly(len(x), SOLVED_ON)
     x, y = np.asarray(x)[chosen], np.asarray(y)[chosen]
     head = model.decoder.get_layer("head")
     before = keras.Model(model.decoder.input, head.input)

@@ -251,6 +251,7 @@ class ZooModel(keras.Model):
             jit_compile=self.jit_compile,
             steps_per_execution=self.steps_per_execution,
         )
+        part.optimizer.build(part.trainable_variables)  # else `fit` traces each step twice
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate`; `y` may be left out where `target_of` knows it."""

@@ -13,6 +13,7 @@ from aezoo.endpoints import Endpoint
 from aezoo.errors import ZooError
 from aezoo.export.probe import Arrays, probe_inputs
 from aezoo.specs import CHUNK, EndpointSpec, TensorSpec, check_inputs
+from aezoo.spread import evenly
 from aezoo.zoo_model import ZooModel
 
 TEST_ROWS = 1000
@@ -181,8 +182,8 @@ def _dice(truth: np.ndarray, mask: np.ndarray) -> float:
 
 def _some(rows: Any, count: int) -> Any:
     """Return an even spread of the rows."""
-    count = min(count, len(rows), max(1, MOST_BYTES * len(rows) // max(1, rows.nbytes)))
-    return rows.take(np.linspace(0, len(rows) - 1, count, dtype=int))
+    count = min(count, max(1, MOST_BYTES * len(rows) // max(1, rows.nbytes)))
+    return rows.take(evenly(len(rows), count))
 
 
 def _anomalous(data: DataSet, labels: np.ndarray | None) -> np.ndarray | None:

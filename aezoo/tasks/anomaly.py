@@ -25,6 +25,7 @@ from aezoo.calibration import best_f1, conformal_threshold, rows_for, set_thresh
 from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
 from aezoo.errors import ZooError, ZooWarning, closest_match
+from aezoo.spread import evenly
 from aezoo.tasks.choosing import choose, unexplained
 from aezoo.tasks.exported import Exported
 from aezoo.training import train
@@ -395,7 +396,7 @@ def _main_axes(rows, share: float) -> int:
 
     Columns of a table and channels of a series count alike, whatever their units.
     """
-    some = rows.take(np.linspace(0, len(rows) - 1, min(len(rows), 20_000), dtype=int)).array()
+    some = rows.take(evenly(len(rows), 20_000)).array()
     spread = some.std(axis=tuple(range(some.ndim - 1)), dtype="float64") + 1e-12  # (C,)
     flat = (some / spread).reshape(len(some), -1)
     covariance = np.atleast_2d(np.cov(flat.T))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from aezoo.spread import evenly
+
 _ROWS = 10_000  # that a baseline is fitted to, at most
 
 
@@ -55,9 +57,8 @@ def crosswise(fit, train: np.ndarray, folds: int = 5) -> np.ndarray:
 
 
 def _flat(rows: np.ndarray, every: bool = False) -> np.ndarray:
-    count = len(rows) if every else min(len(rows), _ROWS)
-    chosen = np.linspace(0, len(rows) - 1, count, dtype=int)
-    return np.asarray(rows[chosen], "float32").reshape(count, -1)
+    chosen = rows if every else rows[evenly(len(rows), _ROWS)]
+    return np.asarray(chosen, "float32").reshape(len(chosen), -1)
 
 
 def imputers(train: np.ndarray):
@@ -68,7 +69,7 @@ def imputers(train: np.ndarray):
     """
     from sklearn.impute import KNNImputer, SimpleImputer
 
-    chosen = np.linspace(0, len(train) - 1, min(len(train), _ROWS), dtype=int)
+    chosen = evenly(len(train), _ROWS)
     flat = train[chosen].reshape(len(chosen), -1)
 
     def filling(imputer):

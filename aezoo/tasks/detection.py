@@ -25,6 +25,7 @@ from aezoo.data.find import read
 from aezoo.data.source import Source
 from aezoo.errors import ZooError, closest_match
 from aezoo.files import require_new_folder
+from aezoo.spread import evenly
 from aezoo.tasks import baselines, detection_report
 from aezoo.tasks.anomaly import AnomalyDetector
 from aezoo.tasks.screening import BATCH, Screened, asking, screen
@@ -248,8 +249,7 @@ def _measured(
     model = detector.model_
 
     def unit(rows) -> np.ndarray:
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS), dtype=int)
-        return np.asarray(model.preprocessing.apply(rows.take(chosen).array()))
+        return np.asarray(model.preprocessing.apply(rows.take(evenly(len(rows), _ROWS)).array()))
 
     train, test = unit(data.train), unit(data.test)
     setting = None if data.calibration is None else unit(data.calibration)

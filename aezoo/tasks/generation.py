@@ -17,6 +17,7 @@ import numpy as np
 from aezoo import samplers
 from aezoo.errors import ZooError, closest_match
 from aezoo.files import missing
+from aezoo.spread import evenly
 
 PRIOR = "prior"
 KINDS = (PRIOR, "mixture", "gaussian", "neighbours", "flow", "autoregressive")
@@ -68,7 +69,7 @@ class Generator:
         """
         if self.sampler == PRIOR:
             return self
-        chosen = np.linspace(0, len(rows) - 1, min(_CODES, len(rows)), dtype=int)
+        chosen = evenly(len(rows), _CODES)
         encode = self._spec("encode")
         codes = self._ask("encode", **{encode.inputs[0].name: rows[chosen]})
         codes = codes[encode.outputs[0].name]

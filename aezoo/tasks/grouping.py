@@ -19,6 +19,7 @@ from aezoo import recipes, report, storage
 from aezoo.config import DataSection
 from aezoo.data import DataSet, load
 from aezoo.files import require_new_folder, whole_file
+from aezoo.spread import evenly
 from aezoo.tasks.clustering import METHODS, Clusterer, agreement
 from aezoo.tasks.typical import typical_rows
 from aezoo.training import data_for
@@ -156,7 +157,7 @@ def _measured(made: Grouped) -> dict[str, dict[str, float]]:
     name = f"{model.name}, {_NAMES[clusterer.method]}"
     measured = {name: agreement(truth, found)}
     if len(truth) > _ROWS:
-        chosen = np.linspace(0, len(roles["train"]) - 1, _ROWS, dtype=int)
+        chosen = evenly(len(roles["train"]), _ROWS)
         rows, truth = roles["train"].take(chosen).array(), roles["train"].labels[chosen]
     else:
         rows = np.concatenate([rows.array() for rows in roles.values()])

@@ -12,6 +12,7 @@ import sys
 import numpy as np
 
 from aezoo.errors import ZooError
+from aezoo.spread import evenly
 
 _FITTED_ON = 20_000  # codes
 _NEIGHBOURS = 20
@@ -67,7 +68,7 @@ def groups_of(codes: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     from sklearn.mixture import GaussianMixture
     from sklearn.neighbors import KNeighborsClassifier
 
-    chosen = np.linspace(0, len(codes) - 1, min(len(codes), _FITTED_ON), dtype=int)
+    chosen = evenly(len(codes), _FITTED_ON)
     placed = umap_of(codes[chosen], _AXES, min_dist=0.0, seed=seed).astype("float64")
     mixture = GaussianMixture(count, n_init=3, random_state=seed, reg_covar=1e-4)
     groups = mixture.fit_predict(placed)

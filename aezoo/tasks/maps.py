@@ -18,6 +18,7 @@ from aezoo import report
 from aezoo.data import DataSet
 from aezoo.data.arrays import as_modality
 from aezoo.errors import ZooError, closest_match
+from aezoo.spread import evenly
 from aezoo.tasks import map_pictures
 from aezoo.tasks.manifold import has_umap, umap_of
 
@@ -169,7 +170,7 @@ def draw(
     """
     out, ask = Path(out), _Asked(model)
     chosen = data.test if data.test is not None else data.train
-    chosen = chosen.take(np.linspace(0, len(chosen) - 1, min(rows, len(chosen)), dtype=int))
+    chosen = chosen.take(evenly(len(chosen), rows))
     x = as_modality(chosen.array(), ask.input_name)
     codes = ask("encode", **{ask.input_name: x})["latent"]
     flat = codes.reshape(len(codes), -1).astype("float64")

@@ -32,6 +32,7 @@ from aezoo.data import DataSet, Rows
 from aezoo.errors import ZooError
 from aezoo.files import require_new_folder, write_text
 from aezoo.models.transfer import Transfer
+from aezoo.spread import evenly
 from aezoo.training import data_for, train
 from aezoo.transfer import SOLVED_ON, classifier, fit_head, from_scratch, regressor
 from aezoo.zoo_model import ZooModel
@@ -137,7 +138,7 @@ def fit(
 
 def _solve_head(network: Transfer, rows: Rows) -> None:
     """Fit the last layer alone to labelled rows."""
-    some = _spread(rows, SOLVED_ON)
+    some = rows.take(evenly(len(rows), SOLVED_ON))
     x = np.asarray(network.preprocessing.apply(some.array()))
     fit_head(network, x, some.targets if some.labels is None else some.labels)
 
@@ -156,11 +157,6 @@ def recipe_for(count: int) -> dict[str, Any]:
 def repeated_rows(rows: Rows) -> Rows:
     """Return rows that are fewer than `PASS` again and again, until they are as many."""
     return rows.take(np.resize(np.arange(len(rows)), max(len(rows), PASS)))
-
-
-def _spread(rows: Rows, most: int) -> Rows:
-    """Return rows, or an even spread of many."""
-    return rows.take(np.linspace(0, len(rows) - 1, min(len(rows), most), dtype=int))
 
 
 def drawn(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -274,7 +270,7 @@ def svm(model: Transfer, rows: Rows, c: float = 10.0) -> Callable[[Rows], np.nda
     from sklearn.multioutput import MultiOutputRegressor
     from sklearn.svm import SVC, SVR
 
-    chosen = _spread(rows, SVM_ROWS)
+    chosen = rows.take(evenly(len(rows), SVM_ROWS))
 
     def flat(some: Rows) -> np.ndarray:
         return np.asarray(model.preprocessing.apply(some.array())).reshape(len(some), -1)
