@@ -150,3 +150,17 @@ def test_the_shell_itself_shows_a_mistake_alike(tmp_path):
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 4
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_better_than_the_model_is_said_with_what_to_do(capsys):
+    from aezoo.commands.shell import say_if_beaten
+
+    ours, filtered = (
+        {"PSNR at 15": 30.0, "SSIM at 15": 0.9},
+        {"PSNR at 15": 31.0, "SSIM at 15": 0.8},
+    )
+    say_if_beaten({"model": ours, "a filter": filtered, "noisy": ours}, "Train longer.")
+    said = capsys.readouterr().out
+    assert said == "a filter does better than the model in PSNR at 15.\nTrain longer.\n"
+    say_if_beaten({"model": ours, "noisy": ours}, "Train longer.")
+    assert not capsys.readouterr().out

@@ -13,6 +13,7 @@ from aezoo.commands.shell import (
     require_data,
     require_entry,
     say,
+    say_if_beaten,
     say_next,
     start_tensorflow,
 )
@@ -64,5 +65,6 @@ def cluster(
     say(f"{int(made.sizes.sum()):,} rows in {clusters} clusters: {sizes}")
     if made.measured:
         print_figures(made.measured, "with the classes")
+        say_if_beaten(made.measured, "Try another --method, or a longer code: --set latent_dim=20.")
     say(f"{bold(out / 'report.html')} shows the most typical rows of each. Next:")
     say_next(grouping.next_commands(out))

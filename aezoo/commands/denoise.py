@@ -14,6 +14,7 @@ from aezoo.commands.shell import (
     print_figures,
     require_entry,
     say,
+    say_if_beaten,
     say_next,
     start_tensorflow,
 )
@@ -55,6 +56,7 @@ def denoise_fit(
         pictures, out, sigma=levels, entry=entry, tile=tile, seed=seed, **overrides
     )
     print_figures(made.measured, f"{len(made.test)} test pictures")
+    say_if_beaten(made.measured, "Train longer (--set train.epochs=60) or on more pictures.")
     for note in made.notes:
         say(escaped(note))
     say(f"{bold(out / 'report.html')} shows pictures before and after. Next:")

@@ -14,6 +14,7 @@ from aezoo.commands.shell import (
     print_figures,
     require_entry,
     say,
+    say_if_beaten,
     say_next,
     start_tensorflow,
 )
@@ -60,6 +61,7 @@ def segment_fit(
         **overrides,
     )
     print_figures(made.measured, "test pixels")
+    say_if_beaten(made.measured, "Train longer (--set train.epochs=160) or mark more pictures.")
     say(escaped(f"Measured on {made.tested}."))
     say(f"{bold(out / 'report.html')} shows masks beside the true ones. Next:")
     say_next(segmentation_fit.next_commands(out))

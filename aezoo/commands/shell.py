@@ -104,6 +104,26 @@ def print_figures(measured: dict[str, dict[str, float]], head: str) -> None:
     say(table)
 
 
+def say_if_beaten(measured: dict[str, dict[str, float]], do: str) -> None:
+    """Say where something simpler did better than the first method, ours, and what to do then.
+
+    Args:
+        measured: Method -> figure -> value, of which the higher is the better.
+        do: One sentence.
+    """
+    (_, ours), *others = measured.items()
+    better: dict[str, list[str]] = {}
+    for figure, value in ours.items():
+        best = max(others, key=lambda other: other[1][figure], default=None)
+        if best is not None and best[1][figure] > value:
+            better.setdefault(best[0], []).append(figure)
+    for method, figures in better.items():
+        what = escaped(f"{method} does better than the model in {', '.join(figures)}.")
+        say(f"[yellow]{what}[/]")
+    if better:
+        say(escaped(do))
+
+
 def say_next(lines: list[str]) -> None:
     """Print the commands that come next, one per line."""
     for line in lines:
