@@ -12,8 +12,8 @@
     neighbours            mean distance of the code from the nearest codes of training rows, over
                           the usual one between those
     hybrid                log(1 + r + 2 d^2): the residual (of pictures its peak) and the distance
-                          from the nearest codes, each over its usual size; the distance is half
-                          Euclid's and half Mahalanobis', so that axes of little variance count
+                          from the nearest codes by the covariance of the codes, so that axes of
+                          little variance count, each over its usual size
 
 What is fitted are constants: saved with the model, exported with it, and no weights. No score is
 clamped: a row twice as odd as any seen gets a larger score.
@@ -37,7 +37,6 @@ NEAREST = 2  # codes that `neighbours` averages over
 BANK = 5_000  # codes that are kept to be near to
 _FITTED_ON = 20_000  # rows
 _USUAL_OF = 2_000  # rows, for the median of what takes memory
-_WHITE_RIDGE = 0.1  # of the mean variance: axes below it are noise
 _FLOOR = 0.01  # of the mean error: what a place that is always right is measured by
 
 
@@ -287,20 +286,11 @@ def _neighbours_unit_scale(constants) -> float:
 
 
 def _fit_hybrid(model, seen: Seen) -> dict:
-    """Keep a bank of the codes along their main axes, scaled, and the usual error.
-
-    Of an axis with variance v the square of the scale is 1 / g^2 + 1 / (v h^2), where g and h are
-    the usual gaps between plain and between white codes: the mean of both distances, squared.
-    """
-    codes = seen.codes.astype("float64")
-    covariance = np.atleast_2d(np.cov(codes.T))
-    ridge = _WHITE_RIDGE * np.trace(covariance) / len(covariance) + 1e-6 * np.square(codes).mean()
-    variances, axes = np.linalg.eigh(covariance + max(ridge, 1e-12) * np.eye(len(covariance)))
-    plain, white = (_bank(codes @ (axes / size))["gap"] for size in (1.0, np.sqrt(variances)))
-    root = (axes * np.sqrt(1 / plain**2 + 1 / (variances * white**2))).astype("float32")
+    """Keep a bank of the codes, turned and scaled to unit covariance, and the usual error."""
+    root = _fit_mahalanobis(model, seen)["root"]
     constants = _bank(seen.codes @ root) | {"root": root}
     constants |= _fit_peak(model, seen) if _is_picture(model) else {}
-    some = evenly(len(codes), _USUAL_OF)
+    some = evenly(len(seen.codes), _USUAL_OF)
     errors = _error({name: array[some] for name, array in seen.scores.items()}, constants)
     return constants | {"usual": np.asarray(np.median(errors), "float32") + np.float32(1e-12)}
 

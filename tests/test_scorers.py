@@ -112,9 +112,8 @@ def test_a_row_that_was_fitted_to_is_exactly_near_to_itself(model, rows):
 def test_the_hybrid_measures_error_and_distance_by_their_usual_sizes(model, rows, other):
     known, asked = codes(model, rows), codes(model, other)
     covariance = np.cov(known.T)
-    precision = np.linalg.inv(covariance + 0.1 * np.trace(covariance) / 3 * np.eye(3))
-    plain, white = usual_gap(known), usual_gap(known @ np.linalg.cholesky(precision))
-    root = np.linalg.cholesky(np.eye(3) / plain**2 + precision / white**2)
+    ridge = 1e-3 * np.trace(covariance) / 3 + 1e-6 * np.square(known).mean()
+    root = np.linalg.cholesky(np.linalg.inv(covariance + ridge * np.eye(3)))
     far = np.sort(distance.cdist(asked @ root, known @ root), axis=1)[:, : scorers.NEAREST]
     far = far.mean(axis=1) / usual_gap(known @ root)
     error = answered(model, "peak", rows, other) / np.median(answered(model, "peak", rows, rows))
