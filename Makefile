@@ -27,6 +27,9 @@ results: $(READY)
 	$(BIN)/python benchmarks/detection_ecg5000.py --splits 10
 	$(BIN)/python benchmarks/detection_stream.py
 	$(BIN)/python benchmarks/false_alarms.py
+	$(BIN)/python benchmarks/one_class.py fashion_mnist
+	$(BIN)/python benchmarks/one_class.py mnist
+	$(BIN)/python benchmarks/one_class.py digits
 	$(BIN)/python benchmarks/denoising.py --epochs 12
 	$(BIN)/python benchmarks/segmentation.py --seeds 1
 	$(BIN)/python benchmarks/search.py --epochs 12 --queries 10000

@@ -15,6 +15,7 @@ from aezoo.commands.shell import (
     require_data,
     require_entry,
     say,
+    say_if_beaten,
     say_next,
     start_tensorflow,
 )
@@ -74,6 +75,9 @@ def detect_fit(
         **overrides,
     )
     print_figures(made.measured, f"{len(made.screened.scores):,} test rows")
+    aurocs = {name: {"AUROC": of["AUROC"]} for name, of in made.measured.items() if "AUROC" in of}
+    if aurocs:
+        say_if_beaten(aurocs, "Try another --score, or train longer: --set train.epochs=200.")
     say(f"{bold(out / 'report.html')} shows the worst first. Next:")
     say_next(next_commands(out))
 
