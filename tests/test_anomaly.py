@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import aezoo
+from aezoo import scorers
 from aezoo.errors import ZooError
 from aezoo.export import Bundle
 from aezoo.tasks import choosing
@@ -260,3 +261,14 @@ def test_a_made_scratch_is_a_thin_line_of_one_colour(rng):
         assert 3 <= len(places) <= 20 and np.ptp(places, axis=0).max() <= 12
         axes = np.linalg.svd(places - places.mean(axis=0))[1]
         assert axes[1] < 0.5 * np.sqrt(len(places))  # within a pixel of a straight line
+
+
+def test_auto_takes_no_hybrid_whose_covariance_is_of_few_rows():
+    rows = np.random.default_rng(0).normal(size=(60, 5)).astype("float32")
+    model = aezoo.build("vallina_ae", input_shape=(5,), hidden=(4,), latent_dim=3, seed=0)
+    for count, enough in ((59, False), (60, True)):  # 20 for each of 3 axes
+        hybrid = scorers.fit(model, rows[:count], "hybrid")
+        assert choosing._of_enough(hybrid) == enough
+    few = {kind: scorers.fit(model, rows[:59], kind) for kind in ("residual", "hybrid")}
+    found = choosing.choose(model, few, rows)
+    assert next(iter(found)) == "residual" and set(found) == {"residual", "hybrid"}

@@ -21,6 +21,7 @@ import numpy as np
 ROWS = 2_000  # that odd ones are made of, at most
 _NEARLY = 0.03  # of an AUROC: made anomalies are no more alike to real ones than that
 _PREFERRED = {"image": ("neighbours", "hybrid")}  # of those that do nearly alike
+_PER_AXIS = 20  # rows that a covariance needs
 _SHARE = (0.25, 0.5)  # of each axis that a stretch covers
 _LENGTH = (0.15, 0.4)  # of a scratch, in the longest side
 _COLOURS = 8  # that the one that stands out is taken of
@@ -38,7 +39,8 @@ def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, fl
     Returns:
         Kind -> AUROC, the mean over the ways of making odd rows. First stands the one to take: of
         those within .03 of the best, of pictures one that looks at the code, else the simplest,
-        which is the one that `scorers` lists first.
+        which is the one that `scorers` lists first. A hybrid of fewer than 20 rows per axis of the
+        code is not taken: nearness by their covariance is noise.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -55,12 +57,21 @@ def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, fl
             scores = np.concatenate([normal, endpoint(**{name: made})["score"][:, 0]])
             ranked.append(roc_auc_score(np.repeat([0, 1], [len(normal), len(made)]), scores))
         found[kind] = float(np.mean(ranked))
-    best = max(found.values())
-    nearly = [kind for kind, auroc in found.items() if auroc >= best - _NEARLY]
+    trusted = {kind: auroc for kind, auroc in found.items() if _of_enough(fitted[kind])}
+    best = max(trusted.values())
+    nearly = [kind for kind, auroc in trusted.items() if auroc >= best - _NEARLY]
     preferred = [kind for kind in _PREFERRED.get(name, ()) if kind in nearly]
     chosen = (preferred + nearly)[0]
     others = sorted(found.items(), key=lambda item: -item[1])
     return {chosen: found[chosen]} | dict(others)
+
+
+def _of_enough(scorer) -> bool:
+    """Return whether a score that measures nearness by a covariance knows enough codes for it."""
+    if not {"bank", "root"} <= set(scorer.constants):
+        return True
+    codes, axes = scorer.constants["bank"].shape
+    return codes >= _PER_AXIS * axes
 
 
 def unexplained(model, rows: np.ndarray, seed: int = 0) -> float:
