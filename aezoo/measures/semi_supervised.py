@@ -6,6 +6,7 @@ from sklearn.semi_supervised import LabelSpreading
 from aezoo.data import DataSet, Rows
 from aezoo.measures.beside import trained_beside
 from aezoo.specs import UNLABELLED
+from aezoo.spread import evenly
 from aezoo.zoo_model import ZooModel
 
 NEIGHBOURS, CLAMP = 10, 0.2  # scikit-learn's LabelSpreading: n_neighbors and alpha
@@ -53,8 +54,7 @@ def spread(codes: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndar
     _, first = np.unique(codes[told], axis=0, return_index=True)  # not their repeats
     told = told[first]
     count = min(len(rest), GRAPH_ROWS - len(told))
-    chosen = rest[np.linspace(0, len(rest) - 1, count, dtype=int)] if count else rest[:0]
-    graph = np.concatenate([told, chosen])
+    graph = np.concatenate([told, rest[evenly(len(rest), count)]])
     spreader = LabelSpreading(kernel="knn", n_neighbors=NEIGHBOURS, alpha=CLAMP, max_iter=100)
     spreader.fit(codes[graph], labels[graph])
     with np.errstate(invalid="ignore"):  # no label reaches some rows: they get the first class

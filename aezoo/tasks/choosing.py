@@ -68,7 +68,7 @@ def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, fl
 
 def _of_enough(scorer) -> bool:
     """Return whether a score that measures nearness by a covariance knows enough codes for it."""
-    if not {"bank", "root"} <= set(scorer.constants):
+    if scorer.kind != "hybrid":
         return True
     codes, axes = scorer.constants["bank"].shape
     return codes >= _PER_AXIS * axes
