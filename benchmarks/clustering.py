@@ -68,7 +68,7 @@ def controls(data: DataSet, every: np.ndarray):
 def main() -> None:
     """Train, cluster, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=16, help="of the autoencoder")
+    parser.add_argument("--epochs", type=int, default=30, help="of the autoencoder")
     parser.add_argument("--refine", type=int, default=6, help="epochs of DEC, at most")
     parser.add_argument("--run", type=Path, help="its run folder, if it is trained already")
     parser.add_argument("--out", type=Path, help="keep the refined model there, a .keras file")
