@@ -34,7 +34,7 @@ results: $(READY)
 	$(BIN)/python benchmarks/segmentation.py --seeds 1
 	$(BIN)/python benchmarks/search.py --epochs 12 --queries 10000
 	$(BIN)/python benchmarks/compression.py --count 10000 --epochs 3 --photo-epochs 4
-	$(BIN)/python benchmarks/clustering.py --epochs 16 --refine 6
+	$(BIN)/python benchmarks/clustering.py --epochs 30 --refine 6
 	$(BIN)/python benchmarks/imputation.py
 	$(BIN)/python benchmarks/generation.py --rows 10000 --epochs 15
 	$(BIN)/python benchmarks/transfer.py

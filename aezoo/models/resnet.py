@@ -3,8 +3,11 @@
     block: h + conv(relu(norm(conv(relu(norm(h))))))       loss: mean squared error per value
 
 The encoder halves the picture by strided convolutions between its blocks, the decoder doubles it by
-nearest upsampling. Sources: He et al., "Identity mappings in deep residual networks" (2016), for
-the block; Wu & He, "Group normalization" (2018), which does not depend on the batch.
+nearest upsampling. Only the branches are normalised: brightness and contrast, which normalisation
+takes out of a picture, pass along the path beside them to the code, and back. Blocks begin near the
+identity. Sources: He et al., "Identity mappings in deep residual networks" (2016), for the block;
+Wu & He, "Group normalization" (2018), which does not depend on the batch; Goyal et al., "Accurate,
+large minibatch SGD" (2017), for branches that begin near zero.
 """
 
 import math
@@ -17,6 +20,11 @@ from aezoo.layers.group_normalization import GroupNormalization
 from aezoo.models.conv import code_and_margins
 from aezoo.zoo_model import Width
 
+_SMALL = {  # a hundredth of the usual variance
+    "class_name": "VarianceScaling",
+    "config": {"scale": 0.01, "mode": "fan_avg", "distribution": "uniform"},
+}
+
 
 @keras.saving.register_keras_serializable(package="aezoo")
 class ResNetAE(Autoencoder):
@@ -28,7 +36,7 @@ class ResNetAE(Autoencoder):
         blocks: Residual blocks per level.
         latent_dim: None keeps the spatial code `(H/2^n, W/2^n, filters[-1])`; a number puts a
             dense code of that width in the middle.
-        normalization: `group`, or `batch`, which costs nothing once exported.
+        normalization: Of the branches: `group`, or `batch`, which is cheaper once exported.
         activation: Within the blocks.
         output_activation: `sigmoid` for values in [0, 1], `linear` for real ones.
 
@@ -71,10 +79,9 @@ class _Network:
         if any(map(sum, self.margins)):
             h = keras.layers.ZeroPadding2D(tuple(self.margins))(h)  # divisible by 2^n
         for width in self.filters:
-            h = self._conv(h, width, strides=2)  # halves H and W
+            h = keras.layers.Conv2D(width, 3, 2, padding="same")(h)  # halves H and W
             for _ in range(self.blocks):
-                h = self._residual(h)
-        h = self._normalized(h)  # (B, H/2^n, W/2^n, F)
+                h = self._residual(h)  # (B, H/2^n, W/2^n, F)
         if self.latent_dim is not None:
             h = keras.layers.Flatten()(h)
             h = keras.layers.Dense(self.latent_dim, name="latent")(h)  # (B, D)
@@ -90,10 +97,14 @@ class _Network:
             for _ in range(self.blocks):
                 h = self._residual(h)
             h = keras.layers.UpSampling2D(2)(h)  # doubles H and W
-            h = self._conv(h, self.filters[max(0, level - 1)])
-        h = self._normalized(h)
+            h = keras.layers.Conv2D(self.filters[max(0, level - 1)], 3, padding="same")(h)
         h = keras.layers.Conv2D(
-            self.input_shape[-1], 3, padding="same", activation=output_activation, dtype="float32"
+            self.input_shape[-1],
+            3,
+            padding="same",
+            activation=output_activation,
+            kernel_initializer=_SMALL,  # a sigmoid saturates else
+            dtype="float32",
         )(h)  # (B, H', W', C)
         if any(map(sum, self.margins)):
             h = keras.layers.Cropping2D(tuple(self.margins), dtype="float32")(h)  # (B, H, W, C)
@@ -102,8 +113,11 @@ class _Network:
     def _residual(self, h):
         """(B, H, W, F) -> (B, H, W, F)."""
         width = h.shape[-1]
-        change = self._conv(self._normalized(h), width)
-        change = self._conv(self._normalized(change), width)
+        # No shift: what follows is normalised, which has one of its own.
+        change = keras.layers.Conv2D(width, 3, padding="same", use_bias=False)(self._normalized(h))
+        change = keras.layers.Conv2D(width, 3, padding="same", kernel_initializer=_SMALL)(
+            self._normalized(change)
+        )
         return keras.layers.Add()([h, change])
 
     def _normalized(self, h):
@@ -112,7 +126,3 @@ class _Network:
         else:
             h = GroupNormalization(math.gcd(8, h.shape[-1]))(h)
         return keras.layers.Activation(self.activation)(h)
-
-    def _conv(self, h, width, strides=1):
-        # What follows is normalised before it is used, which has a shift of its own.
-        return keras.layers.Conv2D(width, 3, strides, padding="same", use_bias=False)(h)
