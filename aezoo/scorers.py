@@ -161,6 +161,16 @@ class Seen:
         return codes.reshape(len(codes), -1)
 
     @functools.cached_property
+    def spread(self) -> dict[str, np.ndarray]:
+        """The mean of the codes (D,), and a root of the inverse of their covariance (D, D)."""
+        codes = self.codes.astype("float64")
+        covariance = np.atleast_2d(np.cov(codes.T))
+        ridge = 1e-3 * np.trace(covariance) / len(covariance) + 1e-6 * np.square(codes).mean()
+        covariance += max(ridge, 1e-12) * np.eye(len(covariance))  # codes have 7 digits only
+        root = np.linalg.cholesky(np.linalg.inv(covariance))
+        return {"mean": codes.mean(axis=0).astype("float32"), "root": root.astype("float32")}
+
+    @functools.cached_property
     def scores(self) -> dict[str, np.ndarray]:
         """The model's own score and error map."""
         return self.model.score_endpoint()(**self.inputs)
@@ -233,12 +243,7 @@ def _codes_of(model, x):
 
 
 def _fit_mahalanobis(model, seen: Seen) -> dict:
-    codes = seen.codes.astype("float64")
-    covariance = np.atleast_2d(np.cov(codes.T))
-    ridge = 1e-3 * np.trace(covariance) / len(covariance) + 1e-6 * np.square(codes).mean()
-    covariance += max(ridge, 1e-12) * np.eye(len(covariance))  # codes are known to 7 digits only
-    root = np.linalg.cholesky(np.linalg.inv(covariance))  # of the precision
-    return {"mean": codes.mean(axis=0).astype("float32"), "root": root.astype("float32")}
+    return seen.spread
 
 
 def _mahalanobis(model, x, outputs, constants):
@@ -258,7 +263,7 @@ def _bank(codes: np.ndarray) -> dict:
     """Return codes to be near to, and how far one of them usually is from the others."""
     bank = codes[evenly(len(codes), BANK)].astype("float32")
     others = bank[:: max(1, len(bank) // 1000)]
-    gaps = np.sqrt(np.square(others[:, None] - bank).sum(axis=-1))
+    gaps = np.stack([np.sqrt(np.square(bank - one).sum(axis=-1)) for one in others])
     near = np.sort(gaps, axis=1)[:, 1 : NEAREST + 1].mean(axis=1)  # without itself
     return {"bank": bank, "gap": np.asarray(np.median(near), "float32") + np.float32(1e-12)}
 
@@ -287,7 +292,7 @@ def _neighbours_unit_scale(constants) -> float:
 
 def _fit_hybrid(model, seen: Seen) -> dict:
     """Keep a bank of the codes, turned and scaled to unit covariance, and the usual error."""
-    root = _fit_mahalanobis(model, seen)["root"]
+    root = seen.spread["root"]
     constants = _bank(seen.codes @ root) | {"root": root}
     constants |= _fit_peak(model, seen) if _is_picture(model) else {}
     some = evenly(len(seen.codes), _USUAL_OF)

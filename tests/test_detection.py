@@ -330,6 +330,13 @@ def test_classes_that_nobody_calls_normal_are_listed(tmp_path):
         detection.fit("sample", tmp_path / "full", normal=("sneaker",), verbose=False)
 
 
+def test_a_misspelt_score_is_told_before_the_data_are_read(tmp_path):
+    with pytest.raises(ZooError, match="Did you mean 'residual'") as told:
+        detection.fit(tmp_path / "nothing", tmp_path / "out", score="residul")
+    assert "no score of this name" in str(told.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_bundle_without_a_threshold_is_refused(tmp_path):
     model = aezoo.build("vallina_ae", input_shape=(4,), hidden=(3,), seed=0)
     aezoo.export_bundle(model, tmp_path / "bundle")

@@ -127,7 +127,7 @@ class AnomalyDetector(Exported, OutlierMixin, BaseEstimator):
         Raises:
             ZooError: For unknown names, unfit rows or labels, or too few rows for `alpha`.
         """
-        self._require_names()
+        self.require_names()
         rows, odd = self._checked(X, y)
         shares = {"calibration": self.calibration, "validation": self.validation, "test": 0.0}
         shares["split_seed"] = self.random_state
@@ -152,7 +152,7 @@ class AnomalyDetector(Exported, OutlierMixin, BaseEstimator):
         Returns:
             The detector, without `decision_scores_` and `labels_`.
         """
-        self._require_names()
+        self.require_names()
         self._require_rows(data)
         entry, settings = self._recipe(data)
         self.model_ = self._trained(entry, settings, data, out)
@@ -213,7 +213,12 @@ class AnomalyDetector(Exported, OutlierMixin, BaseEstimator):
             return localizer.fit(self.model_, data.train, data.calibration, self.alpha)
         return localizer.fit_crosswise(self.model_, data.train, unseen, self.alpha)
 
-    def _require_names(self) -> None:
+    def require_names(self) -> None:
+        """Refuse an unknown threshold or score, which `fit` does first.
+
+        Raises:
+            ZooError: With the closest name.
+        """
         for name, value, known in (
             ("threshold", self.threshold, THRESHOLDS),
             ("score", self.score, ("auto", *scorers.KINDS)),

@@ -115,6 +115,7 @@ def fit(
         random_state=seed,
         verbose=verbose,
     )
+    detector.require_names()
     dataset, odd = _dealt(data, normal, detector, ours)
     console = Console(file=sys.stderr, quiet=not verbose, highlight=False)
     detector.fit_data(dataset, out / "run")
