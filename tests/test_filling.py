@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
@@ -18,10 +19,11 @@ from aezoo.cli import app
 from aezoo.data import gapped
 from aezoo.errors import ZooError
 from aezoo.export import Bundle, fill
-from aezoo.tasks import filling, gaussian, holes
+from aezoo.tasks import filling, filling_report, gaussian, holes
 from aezoo.tasks.imputation import LINEAR, Imputer
 from aezoo.tasks.projection import fill as filled_by
 from aezoo.tasks.projection import projected
+from aezoo.tasks.trial import Trial
 
 NAMES = ["flow", "heat", "speed", "tilt"]
 
@@ -219,11 +221,33 @@ def test_the_shell_fits_and_fills(tmp_path):
     )
     assert told.exit_code == 0, told.output
     assert "5 nearest rows" in told.output and "aezoo fill run" in told.output
+    page = (tmp_path / "filler" / "report.html").read_text()
+    assert "measured.parquet" in page and "data:image/png" in page and "aezoo fill run" in page
     assert json.loads((tmp_path / "filler" / "filling.json").read_text())["passes"] == 500
     run = ["fill", "run", str(tmp_path / "filler"), str(tmp_path / "measured.parquet")]
     told = CliRunner().invoke(app, [*run, "--out", str(tmp_path / "full.parquet")])
     assert told.exit_code == 0 and "cells filled" in told.output
     assert not pd.read_parquet(tmp_path / "full.parquet").isna().any(axis=None)
+
+
+def test_the_page_shows_the_holes_of_each_kind_of_row(rng, tmp_path):
+    """Pictures on one scale, series with a line where a gap is, columns from the worst on."""
+    shapes = {"image": (4, 6, 6, 1), "series": (4, 20, 2), "features": (9, 3)}
+    for modality, shape in shapes.items():
+        truth = rng.normal(50, 20, shape)
+        hidden = rng.random(shape) < 0.3
+        trial = Trial(truth, hidden, np.full((1,), 2.0), modality, ["a", "b", "c"])
+        trial.filled = {"ours": np.where(hidden, truth + 4, truth), "mean": truth + 8.0}
+        assert trial.errors() == {"ours": pytest.approx(2.0), "mean": pytest.approx(4.0)}
+        page = filling_report.write(tmp_path / modality, trial, "rows", ["next"]).read_text()
+        assert f"{hidden.sum():,} values of {len(truth)} rows" in page
+        assert "<td>ours</td><td>2</td>" in page and "<td>mean</td><td>4</td>" in page
+        with Image.open(tmp_path / modality / "figures" / "filled.png") as drawn:
+            red, _, blue = np.asarray(drawn.convert("RGB"), int).reshape(-1, 3).T
+        if modality == "image":  # holes have a colour, all else is grey
+            holes_of = hidden.sum() / hidden.size / 3  # of three lines, in one
+            share = ((red - blue) > 50).mean() / (abs(red - blue) < 50).mean()
+            assert 0.3 * holes_of < share < 1.2 * holes_of
 
 
 @pytest.mark.parametrize(

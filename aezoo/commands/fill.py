@@ -13,6 +13,7 @@ from aezoo.commands.shell import (
     print_figures,
     require_entry,
     say,
+    say_next,
     start_tensorflow,
 )
 from aezoo.files import require_paths
@@ -38,7 +39,7 @@ def fill_fit(
     seed: Annotated[int, typer.Option(help="Of split, weights and holes.")] = 0,
     settings: Settings = None,
 ) -> None:
-    """Learn to fill holes, measure it on rows kept aside, export a verified bundle."""
+    """Learn to fill holes, measure it on rows kept aside, export a verified bundle, report."""
     overrides = overrides_of(settings)
     require_entry(entry)
     require_paths(data)
@@ -49,8 +50,8 @@ def fill_fit(
         data, out, entry=entry, modality=modality, seed=seed, settings=overrides or None
     )
     print_figures(made.measured, f"error in made holes of {made.test_rows:,} test rows")
-    say(f"Filled by {made.taken}. {bold(out / 'bundle')} is its bundle. Next:")
-    say(escaped(f"  aezoo fill run {out} TABLE --out FILLED.csv"))
+    say(f"Filled by {made.taken}. {bold(out / 'report.html')} shows what it put in. Next:")
+    say_next([filling.next_command(out)])
 
 
 @family.command("run")

@@ -15,9 +15,10 @@ from aezoo import storage
 from aezoo.data import gapped
 from aezoo.errors import ZooError
 from aezoo.files import require_new_folder, write_text
-from aezoo.tasks import baselines, holes
+from aezoo.tasks import baselines, filling_report, holes
 from aezoo.tasks.imputation import Imputer
 from aezoo.tasks.projection import SETTINGS_FILE
+from aezoo.tasks.trial import Trial
 
 _TEST = 0.2  # of the rows, kept aside
 
@@ -27,7 +28,7 @@ class Filling:
     """What `fit` made.
 
     Attributes:
-        folder: With bundle, model and settings.
+        folder: With bundle, model, settings, figures and report.html.
         imputer: The fitted `Imputer`.
         measured: Method -> figure -> value on made holes of test rows, ours first.
         test_rows: How many there are.
@@ -54,7 +55,7 @@ def fit(
     settings: dict | None = None,
     verbose: bool = False,
 ) -> Filling:
-    """Fit an imputer to a file with gaps, measure it, export it.
+    """Fit an imputer to a file with gaps, measure it, export it, write a report.
 
     Args:
         data: A `.csv`, `.parquet` or `.npy` file, a pandas table, or an array with NaN.
@@ -88,12 +89,20 @@ def fit(
     if given.columns:
         named = dataclasses.replace(model.preprocessing, columns=tuple(given.columns))
         model.preprocessing = named
-    measured = _measured(imputer, learning, test, np.random.default_rng(seed))
+    trial = _tried(imputer, learning, test, given.columns, np.random.default_rng(seed))
     imputer.export(out / "bundle")
     storage.save(model, out / "model.keras")
     kept = {"passes": int(imputer.passes_), "tolerance": imputer.tolerance}
     write_text(out / SETTINGS_FILE, json.dumps(kept))
+    name = Path(data).name if isinstance(data, str | Path) else "a table"
+    filling_report.write(out, trial, name, [next_command(out)])
+    measured = {method: {"RMSE": error} for method, error in trial.errors().items()}
     return Filling(out, imputer, measured, len(test))
+
+
+def next_command(folder: Path) -> str:
+    """Return the command to run next."""
+    return f"aezoo fill run {folder} TABLE --out FILLED.csv"
 
 
 def _refuse_empty(given: gapped.Gapped) -> None:
@@ -107,24 +116,27 @@ def _refuse_empty(given: gapped.Gapped) -> None:
         )
 
 
-def _measured(
-    imputer: Imputer, learning: np.ndarray, test: np.ndarray, rng: np.random.Generator
-) -> dict[str, dict[str, float]]:
-    """Return the error of each method in the same made holes, in standard deviations."""
+def _tried(
+    imputer: Imputer,
+    learning: np.ndarray,
+    test: np.ndarray,
+    columns: list[str] | None,
+    rng: np.random.Generator,
+) -> Trial:
+    """Return what each method puts into the same made holes of test rows."""
     modality = imputer.model_.input_name
     _, known = holes.rows_and_known(test, None, modality)
     kept = holes.made(known, modality, rng).reshape(test.shape)
-    hidden = known.reshape(test.shape) & ~kept
-    opened = np.where(kept, test, np.nan)
     axes = (0,) if test.ndim == 2 else None  # columns have units of their own, pixels share one
     spread = np.nanstd(learning, axis=axes, keepdims=True)
-    spread = np.where(spread > 0, spread, 1.0)
-
-    def error(filled: np.ndarray) -> dict[str, float]:
-        wrong = ((filled - test) / spread)[hidden]
-        return {"RMSE": float(np.sqrt(np.mean(np.square(wrong))))}
-
-    found = {imputer.entry_: error(imputer.transform(opened))}
+    trial = Trial(
+        test,
+        known.reshape(test.shape) & ~kept,
+        np.where(spread > 0, spread, 1.0),
+        modality,
+        columns or [str(number) for number in range(test.shape[-1])],
+    )
+    trial.filled[imputer.entry_] = imputer.transform(trial.opened)
     for method, fill_in in baselines.imputers(learning).items():
-        found[method] = error(fill_in(opened))
-    return found
+        trial.filled[method] = fill_in(trial.opened)
+    return trial
