@@ -232,7 +232,7 @@ def test_the_shell_fits_and_fills(tmp_path):
 
 def test_the_page_shows_the_holes_of_each_kind_of_row(rng, tmp_path):
     """Pictures on one scale, series with a line where a gap is, columns from the worst on."""
-    shapes = {"image": (4, 6, 6, 1), "series": (4, 20, 2), "features": (9, 3)}
+    shapes = {"image": (4, 6, 6, 2), "series": (4, 20, 2), "features": (9, 3)}
     for modality, shape in shapes.items():
         truth = rng.normal(50, 20, shape)
         hidden = rng.random(shape) < 0.3

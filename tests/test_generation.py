@@ -64,6 +64,11 @@ def test_a_bundle_generates_as_its_model_does(tmp_path):
     path = Generator(model, "gaussian").fit(rows).save(tmp_path / "sampler.npz")
     made = Generator.load(path, bundle).sample(6, seed=3)
     np.testing.assert_allclose(made, Generator.load(path, model).sample(6, seed=3), atol=1e-5)
+    found = generating.generate(
+        bundle, load(rows, test=0.2), tmp_path / "new", sampler="gaussian", count=6
+    )
+    assert found.rows.shape == (6, 4)
+    assert "New rows by simple_ae, gaussian." in (tmp_path / "new" / "report.html").read_text()
 
 
 def test_a_prior_asks_for_noise(tmp_path):
@@ -112,6 +117,9 @@ def test_the_shell_draws_shows_and_measures(model, sample, tmp_path):
     again = Generator.load(tmp_path / "new" / "sampler.npz", model).sample(9, seed=0)
     np.testing.assert_array_equal(again, made.rows)
     assert (tmp_path / "new" / "nearest.png").stat().st_size > 5_000
+    page = (tmp_path / "new" / "report.html").read_text()
+    assert f"<td>generated</td><td>{made.measured['generated']['FID']:.4g}</td>" in page
+    assert page.count("data:image/png") == 2 and made.copied_text in page
     command = ["generate", str(tmp_path / "model.keras"), "--data", "sample", "--count", "4"]
     out = ["--sampler", "gaussian", "--label", "3", "--out", str(tmp_path / "shell")]
     told = CliRunner().invoke(app, [*command, *out])

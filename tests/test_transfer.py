@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import colormaps
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
@@ -16,7 +17,7 @@ from aezoo.augment import augment
 from aezoo.cli import app
 from aezoo.errors import ZooError
 from aezoo.export import Bundle
-from aezoo.tasks import transfer
+from aezoo.tasks import transfer, transfer_report
 from aezoo.tasks.transfer import drawn
 from aezoo.transfer import fit_head, from_scratch
 
@@ -215,13 +216,32 @@ def made(base, tmp_path_factory):
     return out, result.output
 
 
+def test_the_page_counts_what_was_told_and_shows_predictions(rng, tmp_path):
+    truth, told = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1])
+    path = transfer_report.confusion(truth, told, ["cat", "dog"], tmp_path / "confusion.png")
+    with Image.open(path) as drawn:
+        pixels = np.asarray(drawn.convert("RGB"), int)
+    colours, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
+    common = colours[np.argsort(-counts)[:5]].tolist()
+    shares = (0, 1 / 3, 2 / 3, 1)  # of cat, told dog and cat; of dog, alike
+    for share in shares:
+        expected = np.round(255 * np.array(colormaps["Greens"](share)[:3]))
+        assert min(np.abs(np.array(common) - expected).max(axis=1)) <= 1
+    values = rng.normal(size=(9, 2))
+    path = transfer_report.scatter(values, values + 0.1, tmp_path / "predictions.png")
+    with Image.open(path) as drawn:
+        assert drawn.width > 1.7 * drawn.height  # two panels
+
+
 def test_the_command_measures_beside_the_same_network_and_an_svm(made):
     out, said = made
     measured = json.loads((out / "measured.json").read_text())
     ours, *beside = measured
     assert ours == "conv_ae_classifier, fine-tuned" and measured[ours]["accuracy"] == 1.0
     assert beside == ["the same network from scratch", "SVM on the rows"]
-    assert "10 training rows, 12 test rows" in said
+    assert "10 training rows, 12 test rows" in said and "aezoo predict" in said
+    page = (out / "report.html").read_text()
+    assert f"<td>{ours}</td><td>1</td>" in page and "10 rows with labels trained" in page
     with pytest.raises(ZooError, match="exists"):
         transfer.fit(out / "run", out.parent / "photos", out)
 

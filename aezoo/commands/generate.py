@@ -48,9 +48,5 @@ def generate(
     )
     if made.measured:
         print_figures(made.measured, "beside held-out rows")
-    copied = made.copied
-    text = f"{len(made.rows):,} new rows, from {copied.distance.mean():.4g} away from training rows"
-    if copied.real is not None:
-        text += f" (real ones: {copied.real:.4g}); {copied.copies:,} are copies"
-    say(f"{text}.")
-    say(f"{bold(out / 'rows.png')} shows them, nearest.png each beside its nearest training row.")
+    say(made.copied_text)
+    say(f"{bold(out / 'report.html')} shows them, and each beside its nearest training row.")

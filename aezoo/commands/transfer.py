@@ -8,11 +8,12 @@ import typer
 from aezoo.commands.shell import (
     Settings,
     bold,
-    escaped,
     overrides_of,
     print_figures,
     require_data,
     say,
+    say_if_beaten,
+    say_next,
     start_tensorflow,
 )
 from aezoo.files import require_paths
@@ -45,12 +46,12 @@ def transfer(
     seed: Annotated[int, typer.Option(help="Of split, draw of labels, weights and order.")] = 0,
     settings: Settings = None,
 ) -> None:
-    """Train a classifier on a model's encoder, measure it, export a verified bundle."""
+    """Train a classifier on a model's encoder, measure it, export a verified bundle, report."""
     overrides = overrides_of(settings)
     require_data(data)
     require_paths(run)
     start_tensorflow()
-    from aezoo.tasks.transfer import fit
+    from aezoo.tasks.transfer import fit, next_command
 
     made = fit(
         run,
@@ -66,6 +67,8 @@ def transfer(
     )
     rows = f"{len(made.data.train):,} training rows, {len(made.data.test):,} test rows"
     print_figures(made.measured, rows)
-    say(
-        f"{bold(out / 'bundle')} verified. Next: aezoo predict {escaped(str(out / 'bundle'))} INPUT"
-    )
+    first = next(iter(next(iter(made.measured.values()))))  # accuracy, or R2
+    higher = {method: {first: of[first]} for method, of in made.measured.items()}
+    say_if_beaten(higher, "Label more rows, or train the encoder longer on rows without labels.")
+    say(f"{bold(out / 'report.html')} shows the surest mistakes. Next:")
+    say_next([next_command(out)])

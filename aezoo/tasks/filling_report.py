@@ -70,7 +70,8 @@ def _pictures(trial: Trial, method: str, path: Path) -> Path:
         for axes, row in zip(axes_of, rows[:count], strict=True):
             bare(axes)
             shown = np.clip((row - low) / max(high - low, 1e-12), 0, 1)
-            shown = np.broadcast_to(shown[..., :3], (*row.shape[:2], 3))
+            colours = shown[..., : 3 if shown.shape[-1] >= 3 else 1]
+            shown = np.broadcast_to(colours, (*row.shape[:2], 3))
             axes.imshow(np.where(np.isnan(shown), to_rgb(_HOLE), shown))
     return write_png(figure, path)
 

@@ -1,10 +1,11 @@
-"""From a fitted model to a folder of new rows: rows, a picture, figures beside real rows."""
+"""From a fitted model to a folder of new rows: rows, pictures, figures, a report."""
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 
+from aezoo import report
 from aezoo.data import DataSet
 from aezoo.drawing import ACCENT, as_picture, bare, name_row, new_figure, write_png
 from aezoo.errors import ZooError
@@ -20,7 +21,8 @@ class Generated:
     """What `generate` made.
 
     Attributes:
-        folder: With rows.npy, rows.png, nearest.png and, where a sampler was fitted, sampler.npz.
+        folder: With rows.npy, rows.png, nearest.png, report.html and, where a sampler was fitted,
+            sampler.npz.
         rows: (count, ...) in user units.
         copied: Their nearest training rows.
         measured: `generated` and `real training rows` -> figure -> value; empty where rows are no
@@ -31,6 +33,15 @@ class Generated:
     rows: np.ndarray
     copied: Copied
     measured: dict[str, dict[str, float]]
+
+    @property
+    def copied_text(self) -> str:
+        """How far from training rows they are, in a sentence."""
+        copied = self.copied
+        away = f"{len(self.rows):,} new rows, {copied.distance.mean():.4g} away from training rows"
+        if copied.real is not None:
+            away += f" (real ones: {copied.real:.4g}); {copied.copies:,} are copies"
+        return f"{away}."
 
 
 def generate(
@@ -83,7 +94,31 @@ def generate(
         for name, pictures in (("generated", made), ("real training rows", train[:size])):
             some = np.clip(np.asarray(pictures, "float32") / white, 0, 1)
             measured[name] = likeness(some, held_out[:size].astype("float32") / white)
-    return Generated(out, rows, copied, measured)
+    made = Generated(out, rows, copied, measured)
+    name = getattr(model, "name", None) or model.manifest.entry.name  # of a model, of a bundle
+    _report(made, f"{name}, {sampler}", data.name)
+    return made
+
+
+def _report(made: Generated, by: str, name: str) -> None:
+    pictures = [
+        report.picture(made.folder / "rows.png", f"New rows by {by}."),
+        report.picture(made.folder / "nearest.png", "Each above its nearest training row."),
+    ]
+    sections = [("", pictures), ("Copies", [report.paragraph(made.copied_text)])]
+    if made.measured:
+        header = ["", *next(iter(made.measured.values()))]
+        rows = [[name, *(f"{v:.4g}" for v in row.values())] for name, row in made.measured.items()]
+        text = (
+            "FID and KID: how far from held-out rows, 0 where alike. Precision: the share that "
+            "looks real. Recall: the share of what is real that is covered. Where precision is "
+            "low, train longer or draw by `--sampler mixture`; where recall is low, the model or "
+            "the sampler knows a part of the data only."
+        )
+        sections.append(
+            ("Beside held-out rows", [report.table(header, rows, ours=0), report.paragraph(text)])
+        )
+    report.write(made.folder / "report.html", f"New rows like {name}", sections)
 
 
 def grid(rows: np.ndarray, path: Path, modality: str, most: int = 64) -> Path:

@@ -33,6 +33,7 @@ from aezoo.errors import ZooError
 from aezoo.files import require_new_folder, write_text
 from aezoo.models.transfer import Transfer
 from aezoo.spread import evenly
+from aezoo.tasks import transfer_report
 from aezoo.training import data_for, train
 from aezoo.transfer import SOLVED_ON, classifier, fit_head, from_scratch, regressor
 from aezoo.zoo_model import ZooModel
@@ -51,7 +52,7 @@ class Transferred:
     """What `fit` made.
 
     Attributes:
-        folder: With run, bundle and figures.
+        folder: With run, bundle, figures and report.html.
         model: The fitted classifier or regressor.
         data: The rows, in their roles; labels are numbers of classes.
         measured: Method -> figure -> value, on test rows: the model first, then what it is
@@ -78,7 +79,7 @@ def fit(
     verbose: bool = True,
     **settings: Any,
 ) -> Transferred:
-    """Train a classifier or a regressor on a model's encoder, measure it and export it.
+    """Train a classifier or a regressor on a model's encoder, measure, export, write a report.
 
     Args:
         start: A model, a run folder, a bundle or a `.keras` file.
@@ -133,7 +134,14 @@ def fit(
     write_text(out / "measured.json", json.dumps(measured, indent=1))
     with console.status("exporting, and asking every exported graph the same"):
         aezoo.export_bundle(network, out / "bundle")
-    return Transferred(out, network, dataset, measured)
+    made = Transferred(out, network, dataset, measured)
+    transfer_report.write(made, "frozen" if frozen else "fine-tuned", [next_command(out)])
+    return made
+
+
+def next_command(folder: Path) -> str:
+    """Return the command to run next."""
+    return f"aezoo predict {folder / 'bundle'} INPUT"
 
 
 def _solve_head(network: Transfer, rows: Rows) -> None:
