@@ -15,7 +15,7 @@ import numpy as np
 from aezoo.calibration import conformal_threshold
 from aezoo.errors import ZooError
 from aezoo.scorers import Seen, weights_unit_scale
-from aezoo.smoothing import WIDTH, smooth
+from aezoo.smoothing import smooth, usual_sigma
 
 _FITTED_ON = 5_000  # rows
 _FLOOR = 0.1  # of the mean error: a place that is always right is not odd for a trifle
@@ -93,7 +93,7 @@ def _sigma(model) -> float:
     if not hasattr(model, "error_map"):
         raise ZooError(f"{model.name} has no error map.", do="Take an autoencoder.")
     shape = model.score_endpoint().spec.tensor("error_map").shape
-    return 0.0 if model.input_name == "features" else WIDTH * max(shape)
+    return 0.0 if model.input_name == "features" else usual_sigma(shape)
 
 
 def _usual(model, rows, sigma: float) -> np.ndarray:

@@ -30,7 +30,7 @@ from keras import ops
 from aezoo.errors import ZooError, closest_match
 from aezoo.losses import nll_of_rows
 from aezoo.metrics import structural_similarity
-from aezoo.smoothing import WIDTH, smooth
+from aezoo.smoothing import smooth, usual_sigma
 from aezoo.spread import evenly
 
 NEAREST = 2  # codes that `neighbours` averages over
@@ -215,7 +215,7 @@ def weights_unit_scale(constants: dict[str, np.ndarray]) -> float:
 
 
 def _fit_peak(model, seen: Seen) -> dict:
-    return {"sigma": np.asarray(WIDTH * max(model.input_shape[:2]), "float32")}
+    return {"sigma": np.asarray(usual_sigma(model.input_shape[:2]), "float32")}
 
 
 def _peak(model, x, outputs, constants):

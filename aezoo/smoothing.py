@@ -3,7 +3,17 @@
 import numpy as np
 from keras import ops
 
-WIDTH = 1 / 32  # standard deviation of the Gaussian over the longest side
+_WIDTH = 1 / 32  # of the longest side
+
+
+def usual_sigma(shape: tuple[int, ...]) -> float:
+    """Return the standard deviation that maps of such a picture or series are smoothed by.
+
+    Example:
+        >>> usual_sigma((64, 32))
+        2.0
+    """
+    return _WIDTH * max(shape)
 
 
 def smooth(maps, sigma: float):
