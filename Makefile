@@ -10,7 +10,7 @@ quickstart: $(READY)
 	$(BIN)/aezoo quickstart
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow" -n 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
