@@ -112,7 +112,7 @@ def _report(made: Generated, by: str, name: str) -> None:
         text = (
             "FID and KID: how far from held-out rows, 0 where alike. Precision: the share that "
             "looks real. Recall: the share of what is real that is covered. Where precision is "
-            "low, train longer or draw by `--sampler mixture`; where recall is low, the model or "
+            "low, train longer or draw by --sampler mixture; where recall is low, the model or "
             "the sampler knows a part of the data only."
         )
         sections.append(
