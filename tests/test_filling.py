@@ -1,6 +1,7 @@
 """Filling in: what stands in the holes, how scikit-learn uses it, and the bundle that does it."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -223,6 +224,8 @@ def test_the_shell_fits_and_fills(tmp_path):
     assert "5 nearest rows" in told.output and "aezoo fill run" in told.output
     page = (tmp_path / "filler" / "report.html").read_text()
     assert "measured.parquet" in page and "data:image/png" in page and "aezoo fill run" in page
+    hidden = int(re.search(r"<p>(\d+) values of 12 rows .* in 17 rounds", page)[1])
+    assert 50 < hidden < 17 * 12 * 4  # what 12 rows alone have is too little to tell
     assert json.loads((tmp_path / "filler" / "filling.json").read_text())["passes"] == 500
     run = ["fill", "run", str(tmp_path / "filler"), str(tmp_path / "measured.parquet")]
     told = CliRunner().invoke(app, [*run, "--out", str(tmp_path / "full.parquet")])

@@ -21,6 +21,7 @@ from aezoo.tasks.projection import SETTINGS_FILE
 from aezoo.tasks.trial import Trial
 
 _TEST = 0.2  # of the rows, kept aside
+_TRIED = 200  # rows with made holes; fewer are taken again, with other holes
 
 
 @dataclasses.dataclass
@@ -125,6 +126,8 @@ def _tried(
 ) -> Trial:
     """Return what each method puts into the same made holes of test rows."""
     modality = imputer.model_.input_name
+    times = -(-_TRIED // len(test))
+    test = np.tile(test, (times, *[1] * (test.ndim - 1)))
     _, known = holes.rows_and_known(test, None, modality)
     kept = holes.made(known, modality, rng).reshape(test.shape)
     axes = (0,) if test.ndim == 2 else None  # columns have units of their own, pixels share one
@@ -135,6 +138,7 @@ def _tried(
         np.where(spread > 0, spread, 1.0),
         modality,
         columns or [str(number) for number in range(test.shape[-1])],
+        times,
     )
     trial.filled[imputer.entry_] = imputer.transform(trial.opened)
     for method, fill_in in baselines.imputers(learning).items():

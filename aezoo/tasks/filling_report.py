@@ -26,10 +26,12 @@ def write(folder: Path, trial: Trial, name: str, next_commands: list[str]) -> Pa
     picture = draw(trial, folder / "figures" / "filled.png")
     figures = [[method, f"{value:.4g}"] for method, value in trial.errors().items()]
     ours = next(iter(trial.filled))
+    rounds = f" in {trial.times} rounds" if trial.times > 1 else ""
     text = (
-        f"{trial.hidden.sum():,} values of {len(trial.truth):,} rows that trained nothing were "
-        f"hidden, and are compared with what each method put in. RMSE is in standard deviations "
-        f"of {'a column' if trial.modality == 'features' else 'all values'} of the training rows."
+        f"{trial.hidden.sum():,} values of {len(trial.truth) // trial.times:,} rows that trained "
+        f"nothing were hidden{rounds}, and are compared with what each method put in. RMSE is in "
+        f"standard deviations of {'a column' if trial.modality == 'features' else 'all values'} "
+        "of the training rows."
     )
     sections = [
         ("", [report.picture(picture, _caption(trial, ours))]),

@@ -16,6 +16,7 @@ class Trial:
             column of a table, one for all values else.
         modality: `image`, `series` or `features`.
         columns: What the columns of a table are called.
+        times: How often each row is among the N, each time with other holes.
         filled: Method -> rows without holes; ours is the first.
     """
 
@@ -24,6 +25,7 @@ class Trial:
     spread: np.ndarray
     modality: str
     columns: list[str]
+    times: int = 1
     filled: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
