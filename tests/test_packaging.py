@@ -1,5 +1,6 @@
 """The built wheel: what it holds, that it imports, and the order of its layers."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -42,9 +43,15 @@ layers =
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Build the wheel from a copy of the sources, offline."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    """Build the wheel from a copy of the sources, offline.
+
+    Two that are built in one folder at once would write the same files, and an old `build/` would
+    put what is deleted into the wheel.
+    """
+    folder, sources = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("sources") / "all"
+    shutil.copytree(ROOT, sources, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info"))
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
+    command += ["--outdir", folder, sources]
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
     return next(folder.glob("*.whl"))
 
