@@ -51,5 +51,5 @@ def closest_match(word: str, candidates: Iterable[str]) -> str | None:
         'latent_dim'
     """
     by_lower = {str(c).lower(): str(c) for c in candidates}
-    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
     return by_lower[near[0]] if near else None

@@ -132,9 +132,14 @@ class Bundle:
     def __fspath__(self) -> str:
         return str(self.path)
 
+    @property
+    def name(self) -> str:
+        """Of the model that it was exported from."""
+        return self.manifest.entry.name
+
     def __repr__(self) -> str:
         names = ", ".join(spec.name for spec in self.endpoints)
-        return f"<bundle {self.path}: {self.manifest.entry.name} ({names})>"
+        return f"<bundle {self.path}: {self.name} ({names})>"
 
 
 def bundle_of(folder: Path) -> Path:

@@ -219,8 +219,6 @@ def middle(path: Path, side: int, channels: int, deep_white: float | None = None
 def _report(made: Denoising, data: DataSet, test: list[np.ndarray], seed: int) -> None:
     figures, model = made.folder / "figures", made.denoiser.model_
     path = draw(made.denoiser, test, figures / "denoised.png", seed)
-    header = [f"{len(test)} test pictures", *next(iter(made.measured.values()))]
-    table = [[name, *(f"{v:.4g}" for v in row.values())] for name, row in made.measured.items()]
     least, most = made.denoiser.levels()
     text = (
         f"Means over the middle {_SIDE} pixels of pictures that trained nothing: "
@@ -235,7 +233,7 @@ def _report(made: Denoising, data: DataSet, test: list[np.ndarray], seed: int) -
         (
             "Test pictures, which nothing was fitted to",
             [
-                report.table(header, table, ours=0),
+                report.measured(f"{len(test)} test pictures", made.measured, ".4g"),
                 report.paragraph(text),
                 *map(report.paragraph, made.notes),
             ],

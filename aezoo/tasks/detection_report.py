@@ -30,9 +30,7 @@ def write(made: "Detection") -> None:
     figures, scores = made.folder / "figures", made.screened.scores
     count, alarms = len(scores), int(made.screened.anomalous.sum())
     sections = [("", _first(made, figures, alarms))]
-    header = [f"{count:,} test rows", *next(iter(made.measured.values()))]
-    table = [[name, *(f"{v:.3f}" for v in row.values())] for name, row in made.measured.items()]
-    measured = [report.table(header, table, ours=0)]
+    measured = [report.measured(f"{count:,} test rows", made.measured)]
     setting = data.train if data.calibration is None else data.calibration
     seen = (
         "each by a model that has not seen it"

@@ -127,7 +127,7 @@ def _tried(
     """Return what each method puts into the same made holes of test rows."""
     modality = imputer.model_.input_name
     times = -(-_TRIED // len(test))
-    test = np.tile(test, (times, *[1] * (test.ndim - 1)))
+    test = np.concatenate([test] * times)
     _, known = holes.rows_and_known(test, None, modality)
     kept = holes.made(known, modality, rng).reshape(test.shape)
     axes = (0,) if test.ndim == 2 else None  # columns have units of their own, pixels share one

@@ -95,8 +95,7 @@ def generate(
             some = np.clip(np.asarray(pictures, "float32") / white, 0, 1)
             measured[name] = likeness(some, held_out[:size].astype("float32") / white)
     made = Generated(out, rows, copied, measured)
-    name = getattr(model, "name", None) or model.manifest.entry.name  # of a model, of a bundle
-    _report(made, f"{name}, {sampler}", data.name)
+    _report(made, f"{model.name}, {sampler}", data.name)
     return made
 
 
@@ -107,17 +106,14 @@ def _report(made: Generated, by: str, name: str) -> None:
     ]
     sections = [("", pictures), ("Copies", [report.paragraph(made.copied_text)])]
     if made.measured:
-        header = ["", *next(iter(made.measured.values()))]
-        rows = [[name, *(f"{v:.4g}" for v in row.values())] for name, row in made.measured.items()]
         text = (
             "FID and KID: how far from held-out rows, 0 where alike. Precision: the share that "
             "looks real. Recall: the share of what is real that is covered. Where precision is "
             "low, train longer or draw by --sampler mixture; where recall is low, the model or "
             "the sampler knows a part of the data only."
         )
-        sections.append(
-            ("Beside held-out rows", [report.table(header, rows, ours=0), report.paragraph(text)])
-        )
+        parts = [report.measured("", made.measured, ".4g"), report.paragraph(text)]
+        sections.append(("Beside held-out rows", parts))
     report.write(made.folder / "report.html", f"New rows like {name}", sections)
 
 

@@ -197,10 +197,8 @@ def _report(made: Grouped) -> None:
     caption = f"{shown} of each cluster, with its number and size."
     sections = [("", [report.paragraph(lead, lead=True), report.picture(picture, caption)])]
     if made.measured:
-        header = [f"{count:,} rows", *next(iter(made.measured.values()))]
-        table = [[name, *(f"{v:.3f}" for v in row.values())] for name, row in made.measured.items()]
         text = "Classes were used to measure, not to cluster and not to choose."
-        parts = [report.table(header, table, ours=0), report.paragraph(text)]
+        parts = [report.measured(f"{count:,} rows", made.measured), report.paragraph(text)]
         sections.append(("How clusters and classes agree", parts))
     header = ["cluster", "rows", "share", "mean probability"]
     sections.append(("Clusters", [report.table(header, _lines(made))]))

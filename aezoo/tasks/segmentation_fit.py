@@ -180,8 +180,6 @@ def _dealt(images, labels, names: list[str], tile: int, seed: int):
 def _report(made: Segmentation, test) -> None:
     figures, task = made.folder / "figures", made.task
     path = draw(task, *test, figures / "masks.png")
-    header = ["test pixels", *next(iter(made.measured.values()))]
-    table = [[name, *(f"{v:.3f}" for v in row.values())] for name, row in made.measured.items()]
     text = (
         f"Measured on {made.tested}. Pixels of all of them are counted together. The control knows "
         "how often each grey level was of each class in training, and nothing else."
@@ -190,7 +188,7 @@ def _report(made: Segmentation, test) -> None:
     caption = "Loss by epoch; the dot marks the weights that were kept."
     sections = [
         ("", [report.picture(path, "Test pictures, their true masks, and what the model says.")]),
-        ("How well", [report.table(header, table, ours=0), report.paragraph(text)]),
+        ("How well", [report.measured("test pixels", made.measured), report.paragraph(text)]),
         ("Training", [report.picture(loss, caption)]),
         ("Next", [report.commands(next_commands(made.folder))]),
     ]

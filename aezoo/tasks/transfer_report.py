@@ -31,8 +31,7 @@ def write(made, how: str, next_commands: list[str]) -> Path:
     else:
         names = [str(name) for name in made.data.class_names.values()]
         pictures = _of_classes(rows, answer, names, made.data.modality, folder)
-    header = [f"{len(rows):,} test rows", *next(iter(made.measured.values()))]
-    table = [[name, *(f"{v:.4g}" for v in row.values())] for name, row in made.measured.items()]
+    measured = report.measured(f"{len(rows):,} test rows", made.measured, ".4g")
     text = (
         f"{len(made.data.train):,} rows with labels trained all three. The encoder was {how}; the "
         "network from scratch has the same layers and recipe, and new weights."
@@ -41,7 +40,7 @@ def write(made, how: str, next_commands: list[str]) -> Path:
         ("", pictures),
         (
             "Test rows, which nothing was fitted to",
-            [report.table(header, table, ours=0), report.paragraph(text)],
+            [measured, report.paragraph(text)],
         ),
         ("The data", [report.paragraph(note) for note in made.data.notes]),
         ("Next", [report.commands(next_commands)]),
