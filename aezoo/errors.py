@@ -43,6 +43,27 @@ class ZooWarning(UserWarning):
     """Something that works but is probably not what was meant."""
 
 
+def require_known(what: str, value: object, known: Iterable[str]) -> None:
+    """Refuse a name that is none of the known ones.
+
+    Args:
+        what: What it names, such as `score`.
+        value: As the user wrote it.
+        known: All that may be written.
+
+    Raises:
+        ZooError: With the closest name and all others.
+    """
+    known = list(known)
+    if value not in known:
+        raise ZooError(
+            f"There is no {what} of this name.",
+            received=value,
+            closest=closest_match(str(value), known),
+            do=f"Choose from {', '.join(known)}.",
+        )
+
+
 def closest_match(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate nearest in spelling, or None if none is near.
 

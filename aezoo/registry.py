@@ -211,6 +211,7 @@ class Description:
 
     def __repr__(self) -> str:
         e = self.entry
+        before = f"{e.train.pretrain_epochs} of pretraining, then " * bool(e.train.pretrain_epochs)
         lines = [f"{e.name}: {e.title}", e.summary, ""]
         facts = {
             "task": f"{e.task} of {e.modality}",
@@ -218,7 +219,7 @@ class Description:
             "builder": e.builder,
             "arguments": ", ".join(f"{k}={v!r}" for k, v in e.args.items()),
             "data": e.data.source,
-            "recipe": f"{e.train.epochs} epochs, batch {e.train.batch_size}, "
+            "recipe": f"{before}{e.train.epochs} epochs, batch {e.train.batch_size}, "
             f"{e.train.optimizer} at {e.train.learning_rate:g}",
             "source": e.source,
         }
@@ -237,6 +238,8 @@ def describe(name: str) -> Description:
     """Return what an entry is, its size, its recipe, and the unit of each loss term.
 
     Example:
+        >>> "5 of pretraining, then 30 epochs" in repr(describe("mixture_ae"))
+        True
         >>> "kl_loss" in repr(describe("vae"))
         True
     """

@@ -26,7 +26,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, require_known
 from aezoo.files import missing, whole_file
 
 Kind = Literal["gaussian", "mixture", "neighbours", "flow", "autoregressive"]
@@ -57,13 +57,7 @@ def fit(codes: np.ndarray, kind: Kind = "mixture", *, seed: int = 0) -> Sampler:
         [3.0, 3.0]
     """
     codes = np.asarray(codes)
-    if kind not in _KINDS:
-        raise ZooError(
-            "There is no sampler of this kind.",
-            received=kind,
-            closest=closest_match(kind, _KINDS),
-            do=f"Choose from {', '.join(_KINDS)}.",
-        )
+    require_known("sampler", kind, _KINDS)
     if codes.ndim < 2 or len(codes) < 10:
         raise ZooError(
             "A sampler is fitted to codes (N, ...), at least 10 of them.", received=codes.shape

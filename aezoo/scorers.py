@@ -27,7 +27,7 @@ from collections.abc import Callable
 import numpy as np
 from keras import ops
 
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, require_known
 from aezoo.losses import nll_of_rows
 from aezoo.metrics import structural_similarity
 from aezoo.smoothing import smooth, usual_sigma
@@ -45,7 +45,7 @@ class Scorer:
     """A fitted score.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: One of `aezoo.names.SCORES`.
         constants: Arrays by name.
     """
 
@@ -95,13 +95,7 @@ def fit(model, rows, kind: str = "hybrid") -> Scorer:
         >>> bool(far > model.endpoint("score")(features=rows)["score"].max())
         True
     """
-    if kind not in _KINDS:
-        raise ZooError(
-            "There is no score of this kind.",
-            received=kind,
-            closest=closest_match(kind, _KINDS),
-            do=f"Choose from {', '.join(_KINDS)}.",
-        )
+    require_known("score", kind, _KINDS)
     if not kinds_of(model):
         raise ZooError(f"{model.name} has no score.", do="Take an autoencoder.")
     if kind not in kinds_of(model):
@@ -372,4 +366,3 @@ _KINDS = {
         unit_scale=_hybrid_unit_scale,
     ),
 }
-KINDS = tuple(_KINDS)

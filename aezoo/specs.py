@@ -152,6 +152,19 @@ def check_inputs(spec: EndpointSpec, arrays: dict[str, Any]) -> dict[str, np.nda
     return checked
 
 
+def with_channel(tensor: TensorSpec, rows: np.ndarray) -> np.ndarray:
+    """Return rows of a file with the axis of one channel, which training does not ask for either.
+
+    Example:
+        >>> with_channel(TensorSpec("image", (28, 28, 1)), np.zeros((5, 28, 28))).shape
+        (5, 28, 28, 1)
+        >>> with_channel(TensorSpec("features", (1,)), np.zeros(5)).shape
+        (5,)
+    """
+    lacks = len(tensor.shape) > 1 and tensor.shape[-1] == 1
+    return rows[..., None] if lacks and rows.shape[1:] == tensor.shape[:-1] else rows
+
+
 def _checked(spec: EndpointSpec, tensor: TensorSpec, rows: np.ndarray) -> np.ndarray:
     expected = ("batch", *(str(axis or "any") for axis in tensor.shape))
     fits = rows.ndim == len(expected) and all(

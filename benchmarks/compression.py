@@ -13,12 +13,10 @@ The control is linear: as many main components, quantised and coded as the codes
 
 import argparse
 import csv
-import io
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from sklearn.decomposition import PCA
 from task_table import Figure, write
 
@@ -26,12 +24,12 @@ import aezoo
 from aezoo.data import load
 from aezoo.drawing import ACCENT, ALARM, INK, MUTED, new_figure, plain, write_png
 from aezoo.export.compressing import cut, joined
+from aezoo.export.rate_report import QUALITIES, coded, psnr
 from aezoo.files import whole_file
 from aezoo.tasks.compression import Compressor, decibels
 from aezoo.tasks.entropy import pack
 
 STEPS = (48, 96, 160, 256, 400, 640)
-QUALITIES = {"JPEG": (1, 5, 10, 20, 35, 55, 80), "WebP": (0, 5, 15, 30, 50, 70, 90)}
 RECIPE = {
     "latent_activation": "linear",
     "loss": "mean_squared_error",
@@ -79,17 +77,6 @@ def linear(train, width: int, rows, pixels: int, original, back) -> list[tuple]:
     return points
 
 
-def coded(picture: np.ndarray, kind: str, quality: int) -> tuple[bytes, np.ndarray]:
-    """Return the file of a picture (H, W, C), and what it decodes to."""
-    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-    file = io.BytesIO()
-    options = {"optimize": True} if kind == "JPEG" else {"method": 6}
-    image.save(file, kind, quality=quality, **options)
-    with Image.open(file) as again:
-        decoded = np.asarray(again.convert(image.mode)).reshape(picture.shape)
-    return file.getvalue(), decoded
-
-
 def bare(content: bytes, kind: str) -> int:
     """Return the bytes of the coded data alone."""
     if kind == "WebP":
@@ -104,10 +91,7 @@ def one_by_one(pictures, kind: str) -> dict[str, list[tuple]]:
     found = {f"{kind}, files": [], f"{kind}, without headers": []}
     for quality in QUALITIES[kind]:
         made = [coded(picture, kind, quality) for picture in pictures]
-        pairs = zip(pictures, made, strict=True)
-        errors = sum(float(((p.astype(float) - d) ** 2).sum()) for p, (_, d) in pairs)
-        error = errors / sum(p.size for p in pictures)
-        told = f"quality {quality}", 10 * float(np.log10(255**2 / error))
+        told = f"quality {quality}", psnr(pictures, [decoded for _, decoded in made])
         for name, count in (("files", len), ("without headers", lambda c: bare(c, kind))):
             bits = 8 * sum(count(content) for content, _ in made) / pixels
             found[f"{kind}, {name}"].append((told[0], bits, told[1]))

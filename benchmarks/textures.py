@@ -33,7 +33,7 @@ from aezoo.tasks.localisation import aupro, draw, locate, pixel_auroc
 from aezoo.tiles import tiled
 
 SIZE, STRIDE = 64, 4  # pixels: what the model sees; from one tile of the training to the next
-EPOCHS = 12
+EPOCHS = 24
 SMOOTHED = 1.0  # standard deviation of the Gaussian, in pixels
 ALPHA = 0.05  # share of normal tiles that may be marked somewhere
 PICTURES, DEFECTS = 20, 12  # pictures of the right half, and defects in each

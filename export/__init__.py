@@ -23,6 +23,7 @@ _HOMES = {
     "add_to_index": "aezoo.export.searching",
     "remove_from_index": "aezoo.export.searching",
     "find_in_index": "aezoo.export.searching",
+    "compare_steps": "aezoo.export.compressing",
     "compress_files": "aezoo.export.compressing",
     "decompress_file": "aezoo.export.compressing",
     "fill": "aezoo.export.filling",

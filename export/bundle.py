@@ -19,7 +19,7 @@ from aezoo import recipes
 from aezoo.config import override
 from aezoo.data import DataSet, load
 from aezoo.endpoints import Endpoint
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, closest_match, require_known
 from aezoo.export import card, formats, manifest, onnx_graph, saved_model, variants
 from aezoo.export.asking import Process, is_installed, processes, write_cases
 from aezoo.export.compare import Cases, largest_differences
@@ -116,13 +116,7 @@ def _check_model(model: Any) -> None:
 def _check_also(also: Sequence[str]) -> None:
     known = [*formats.FORMATS, *variants.VARIANTS]
     for name in also:
-        if name not in known:
-            raise ZooError(
-                "There is no further format or variant of this name.",
-                received=name,
-                closest=closest_match(name, known),
-                do=f"Choose from {', '.join(known)}.",
-            )
+        require_known("further format or variant", name, known)
         if name in formats.FORMATS and not is_installed(name):
             raise ZooError(
                 f"The {name} format needs {formats.FORMATS[name].LIBRARY}, which is not installed.",

@@ -1,6 +1,7 @@
 """Picture files and arrays as one small file by a bundle, and back; needs no TensorFlow."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,13 @@ from aezoo.export.pictures import PictureFiles
 from aezoo.export.rows import open_rows
 from aezoo.export.runner import Bundle
 from aezoo.files import missing, require_new_folder, whole_file
+from aezoo.specs import CHUNK
+from aezoo.spread import evenly
 from aezoo.tasks.compression import Compressed, Compressor, decibels
 
 ROWS_FILE = "rows.npy"
+_MEASURED, _PIXELS = 200, 4_000_000  # pictures, and of all together, for a comparison of steps
+_LONGEST = 16_000  # pixels of a side, about which WebP ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,25 +72,63 @@ def compress_files(
     Example:
         print(aezoo.export.compress_files("artifacts/conv_ae", ["photos"], "photos.aez"))
     """
-    compressor, paths = Compressor(Bundle(bundle_dir), step), [Path(path) for path in inputs]
-    for path in paths:
-        if not path.exists():
-            raise missing(path)
-    if len(paths) == 1 and not paths[0].is_dir() and not pictures.is_picture(paths[0]):
-        spec = compressor.model.spec("encode")
-        rows = open_rows(compressor.model, spec, paths[0])
-        tiles, origin, count = rows.read(0, len(rows)), {}, len(rows)
-    else:
-        tiles, origin = _tiles_of(compressor, paths)
-        count = len(origin["pictures"])
+    compressor = Compressor(Bundle(bundle_dir), step)
+    tiles, origin = _read(compressor, inputs)
     made = compressor.compress(tiles, origin)
     size = made.save(out)
     answers = compressor.decompress(made)
-    pixels = np.prod(tiles.shape[:3] if tiles.ndim == 4 else tiles.shape)
-    if origin:
-        pixels = sum(height * width for _, height, width in origin["pictures"])
-    top = _white(compressor) if tiles.ndim == 4 else float(np.ptp(tiles))
-    return Shrunk(Path(out), size, count, int(pixels), decibels(tiles, answers, top))
+    count = len(origin["pictures"]) if origin else len(tiles)
+    quality = decibels(tiles, answers, _top(compressor, tiles))
+    return Shrunk(Path(out), size, count, _pixels(tiles, origin), quality)
+
+
+def compare_steps(
+    bundle_dir: str | Path, inputs: list[str | Path], step: float, page: str | Path
+) -> Path:
+    """Write a page of sizes and errors by step, beside JPEG and WebP where rows are pictures.
+
+    Of many pictures or rows some are measured, spread evenly; of large pictures the middle.
+
+    Args:
+        bundle_dir: A bundle that encodes and decodes.
+        inputs: As for `compress_files`.
+        step: In the middle of those that are compared.
+        page: The HTML file to write; its pictures stand beside it too.
+
+    Raises:
+        ZooError: As `compress_files`.
+    """
+    from aezoo.export import rate_report  # draws, which a machine that serves may not
+
+    bundle, page = Bundle(bundle_dir), Path(page)
+    asked = Compressor(bundle, step)
+    tiles, origin = _read(asked, inputs)
+    if not origin and tiles.ndim == 4:  # pictures of an array, one tile each
+        origin = {"pictures": [["", *tiles.shape[1:3]]] * len(tiles)}
+    count, white = len(origin["pictures"] if origin else tiles), _top(asked, tiles)
+    tiles, origin = _some(tiles, origin) if origin else (tiles[evenly(count, CHUNK)], {})
+    originals = _whole(tiles, origin, white) if origin else None
+    kind = "rows" if originals is None else "pictures"
+    found_codes, points, written = asked.encode(tiles), [], None
+    for factor in (1.0,) if asked.whole else rate_report.FACTORS:
+        compressor = Compressor(bundle, step * factor)
+        made = compressor.quantise(found_codes, origin)
+        try:
+            bits = 8 * len(made.to_bytes()) / _pixels(tiles, origin)
+        except ZooError:  # a step too small, which nobody asked for
+            continue
+        answers = compressor.decompress(made)
+        if originals is None:
+            found, quality = [], decibels(tiles, answers, white)
+        else:
+            found = _whole(answers, origin, white)
+            quality = rate_report.psnr(originals, found)
+        setting = "whole codes" if asked.whole else f"step {compressor.step:g}"
+        point = rate_report.Point(setting, bits, quality, rate_report.middles(found))
+        points.append(point)
+        written = point if factor == 1.0 else written
+    measured = f"{len(originals or tiles):,} of {count:,} {kind}, spread evenly"
+    return rate_report.write(page, points, written, originals, bundle.name, measured)
 
 
 def decompress_file(bundle_dir: str | Path, path: str | Path, out: str | Path) -> list[Path]:
@@ -110,18 +153,26 @@ def decompress_file(bundle_dir: str | Path, path: str | Path, out: str | Path) -
         with whole_file(out / ROWS_FILE) as part:
             np.save(part, rows)
         return [out / ROWS_FILE]
-    eight_bit = np.clip(np.round(rows * (255 / _white(compressor))), 0, 255).astype("uint8")
-    written, start = [], 0
-    for name, height, width in made.origin["pictures"]:
-        lines, columns = _grid((height, width), rows.shape[1:3])
-        tiles = eight_bit[start : start + lines * columns]
-        start += lines * columns
-        whole = joined(tiles, lines, columns)[:height, :width]  # (H, W, C)
+    wholes = _whole(rows, made.origin, _white(compressor))
+    written = []
+    for (name, *_), whole in zip(made.origin["pictures"], wholes, strict=True):
         file = (out / name).with_suffix(".png")
         with whole_file(file) as part:
             Image.fromarray(whole[..., 0] if whole.shape[-1] == 1 else whole).save(part)
         written.append(file)
     return written
+
+
+def _whole(tiles: np.ndarray, origin: dict, white: float) -> list[np.ndarray]:
+    """Return 8-bit pictures (H, W, C) of tiles in user units."""
+    eight_bit = np.clip(np.round(tiles * (255 / white)), 0, 255).astype("uint8")
+    found, start = [], 0
+    for _, height, width in origin["pictures"]:
+        lines, columns = _grid((height, width), tiles.shape[1:3])
+        some = eight_bit[start : start + lines * columns]
+        start += lines * columns
+        found.append(joined(some, lines, columns)[:height, :width])
+    return found
 
 
 def cut(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -149,6 +200,51 @@ def joined(tiles: np.ndarray, lines: int, columns: int) -> np.ndarray:
 
 def _grid(size: tuple[int, int], tile: tuple[int, int]) -> tuple[int, int]:
     return -(-size[0] // tile[0]), -(-size[1] // tile[1])
+
+
+def _some(tiles: np.ndarray, origin: dict) -> tuple[np.ndarray, dict]:
+    """Return the tiles of some pictures, of large ones of their middle, and their sizes."""
+    told, size = origin["pictures"], tiles.shape[1:3]
+    fitting = _PIXELS * len(told) // _pixels(tiles, origin)
+    some = evenly(len(told), min(_MEASURED, max(1, fitting)))
+    starts = np.cumsum([0, *(int(np.prod(_grid((h, w), size))) for _, h, w in told)])
+    taken, sizes = [], []
+    for place in some:
+        name, *own = told[place]
+        lines, columns = _grid(own, size)
+        grid = np.arange(starts[place], starts[place + 1]).reshape(lines, columns)
+        if own[0] * own[1] > _PIXELS or max(own) > _LONGEST:
+            high, wide = (max(1, math.isqrt(_PIXELS) // side) for side in size)
+            top, left = max(0, lines - high) // 2, max(0, columns - wide) // 2
+            grid = grid[top : top + high, left : left + wide]
+            own = [min(n, side * m) for n, side, m in zip(own, size, grid.shape, strict=True)]
+        taken.append(grid.reshape(-1))
+        sizes.append([name, *own])
+    return tiles[np.concatenate(taken)], {"pictures": sizes}
+
+
+def _read(compressor: Compressor, inputs: list[str | Path]) -> tuple[np.ndarray, dict]:
+    """Return rows in user units, and of pictures, which are tiles then, their names and sizes."""
+    paths = [Path(path) for path in inputs]
+    for path in paths:
+        if not path.exists():
+            raise missing(path)
+    if len(paths) == 1 and not paths[0].is_dir() and not pictures.is_picture(paths[0]):
+        rows = open_rows(compressor.model, compressor.model.spec("encode"), paths[0])
+        return rows.read(0, len(rows)), {}
+    return _tiles_of(compressor, paths)
+
+
+def _pixels(rows: np.ndarray, origin: dict) -> int:
+    """Return how many pixels pictures have, or numbers other rows."""
+    if origin:
+        return sum(height * width for _, height, width in origin["pictures"])
+    return int(np.prod(rows.shape[:3] if rows.ndim == 4 else rows.shape))
+
+
+def _top(compressor: Compressor, rows: np.ndarray) -> float:
+    """Return the largest value that a PSNR is relative to; of no pictures, their range."""
+    return _white(compressor) if rows.ndim == 4 else float(np.ptp(rows))
 
 
 def _tiles_of(compressor: Compressor, paths: list[Path]) -> tuple[np.ndarray, dict]:

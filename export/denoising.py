@@ -90,7 +90,9 @@ def denoise(
             Image.fromarray(clean).save(part)
         written.append(path)
         if len(shown) < _SHOWN:
-            shown.append((file.name, _middle(noisy), _middle(clean)))
+            shown.append(
+                (file.name, *(pictures.middle_of(p, _SHOWN_SIDE).copy() for p in (noisy, clean)))
+            )
     _report(out, source, bundle, shown, len(files))
     return Denoised(out, written)
 
@@ -110,11 +112,6 @@ def picture_files(source: Path, out: Path) -> list[Path]:
             "The folder holds no picture.", received=str(source), do=pictures.FORMAT_NAMES
         )
     return files
-
-
-def _middle(picture: np.ndarray) -> np.ndarray:
-    top, left = (max(0, (n - _SHOWN_SIDE) // 2) for n in picture.shape[:2])
-    return picture[top : top + _SHOWN_SIDE, left : left + _SHOWN_SIDE].copy()
 
 
 def _report(out: Path, source: Path, bundle: Bundle, shown: list, count: int) -> None:

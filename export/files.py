@@ -13,7 +13,7 @@ from aezoo.export.rows import TABLES, columns_of, read_table, require_rows_alone
 from aezoo.export.runner import Bundle
 from aezoo.export.verify import UNREADABLE
 from aezoo.files import missing, whole_file
-from aezoo.specs import EndpointSpec
+from aezoo.specs import EndpointSpec, with_channel
 
 _SHOWN = 10
 _CHUNK = 256  # pictures decoded at once
@@ -118,7 +118,7 @@ def _arrays(spec: EndpointSpec, path: Path, columns: tuple[str, ...]) -> dict[st
             with path.open("rb") as file:  # NumPy would leave a damaged one open
                 content = np.load(file, allow_pickle=False)
                 if isinstance(content, np.ndarray):
-                    return {main.name: content}
+                    return {main.name: with_channel(main, content)}
                 return _named(spec, dict(content.items()), path)
         if path.suffix.lower() in TABLES:
             return {main.name: read_table(main, path, columns)[0]}

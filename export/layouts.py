@@ -12,7 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, require_known
 from aezoo.export.manifest import SHARED_WEIGHTS, file_record
 from aezoo.export.placing import whole_folder
 from aezoo.export.runner import Bundle
@@ -52,13 +52,7 @@ def write_layout(
         aezoo.export.write_layout("artifacts/conv_ae", "triton", "models")
     """
     plans = {"tfserving": _tfserving, "triton": _triton, "kserve": _kserve}
-    if layout not in plans:
-        raise ZooError(
-            "There is no layout of this name.",
-            received=layout,
-            closest=closest_match(layout, plans),
-            do=f"Layouts: {', '.join(plans)}.",
-        )
+    require_known("layout", layout, plans)
     source, output = Bundle(bundle), Path(output)
     check_files(source.path, source.manifest)
     folder = source.path.resolve()

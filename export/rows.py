@@ -13,7 +13,7 @@ from aezoo.errors import ZooError, closest_match
 from aezoo.export.pictures import PictureFiles
 from aezoo.export.runner import Bundle
 from aezoo.files import missing
-from aezoo.specs import EndpointSpec, TensorSpec
+from aezoo.specs import EndpointSpec, TensorSpec, with_channel
 
 TABLES = (".csv", ".tsv", ".txt")
 
@@ -54,7 +54,7 @@ def open_rows(bundle: Bundle, spec: EndpointSpec, path: Path) -> RowFile:
         if path.is_dir() or pictures.is_picture(path):
             rows = PictureFiles(bundle, spec, path)
         elif kind == ".npy":
-            rows = ArrayFile(path)
+            rows = ArrayFile(path, spec.inputs[0])
         elif kind == ".parquet":
             rows = TableFile(spec.inputs[0], path, columns)
         elif kind in TABLES:
@@ -96,12 +96,12 @@ def _stamp(path: Path) -> str:
 
 
 class ArrayFile:
-    """A `.npy` file, mapped into memory."""
+    """A `.npy` file, mapped into memory; of rows for a tensor, which may lack its one channel."""
 
     columns = None
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, tensor: TensorSpec | None = None):
+        self.path, self.tensor = path, tensor
         self.array = np.load(path, mmap_mode="r", allow_pickle=False)
         if self.array.ndim < 2:
             raise ZooError(
@@ -115,7 +115,8 @@ class ArrayFile:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return the rows from `start` up to `stop`."""
-        return np.array(self.array[start:stop])  # a copy: the disk is read here, ahead of need
+        rows = np.array(self.array[start:stop])  # a copy: the disk is read here, ahead of need
+        return rows if self.tensor is None else with_channel(self.tensor, rows)
 
     def names(self, start: int, stop: int) -> None:
         """Return None: rows of an array have numbers only."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aezoo import report
 from aezoo.errors import ZooError
 from aezoo.export.rows import RowFile, open_rows
 from aezoo.export.runner import Bundle
@@ -14,7 +15,8 @@ from aezoo.tasks import search
 from aezoo.tasks.search import Hits, Index
 
 _BATCH = 512  # rows read at once
-_DRAWN = 8  # queries
+_STRANGE = "unlike what is in the index"
+_DRAWN, _LISTED = 8, 100  # queries, in the picture and in the report's table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,25 +24,44 @@ class Found:
     """What `find` found.
 
     Attributes:
-        folder: With hits.csv and, where matplotlib is installed, hits.png.
+        folder: With hits.csv, report.html and, where matplotlib is installed, hits.png.
         queries: What was asked with.
         hits: Names and distances.
+        usual: The distance within which 99 of 100 rows of the index have their nearest other.
     """
 
     folder: Path
     queries: list[str]
     hits: Hits
+    usual: float
+
+    @property
+    def strange(self) -> np.ndarray:
+        """Which queries, (Q,), are farther from all rows than is usual among these."""
+        return self.hits.distances[:, 0] > self.usual
 
     def __str__(self) -> str:
         lines = []
-        for query, names, distances in zip(
-            self.queries[:_DRAWN], self.hits.names, self.hits.distances, strict=False
-        ):
-            lines.append(query)
-            lines += [f"  {d:<8.4f} {name}" for name, d in zip(names, distances, strict=True)]
+        strange = self.strange
+        for place, query in enumerate(self.queries[:_DRAWN]):
+            lines.append(f"{query}  ({_STRANGE})" if strange[place] else query)
+            found = zip(self.hits.names[place], self.hits.distances[place], strict=True)
+            lines += [f"  {distance:<8.4f} {name}" for name, distance in found]
         if len(self.queries) > _DRAWN:
             lines.append(f"and {len(self.queries) - _DRAWN:,} more.")
-        return "\n".join([*lines, f"{self.folder / 'hits.csv'} has all."])
+        return "\n".join([*lines, *self.remarks, f"{self.folder / 'report.html'} shows them."])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be said of the distances, a sentence each."""
+        if np.isnan(self.usual):
+            return []
+        usual = f"99 of 100 rows of the index are within {self.usual:.4g} of their nearest other"
+        count = int(self.strange.sum())
+        if not count:
+            return [f"{usual}."]
+        are = "query is" if count == 1 else "queries are"
+        return [f"{usual}; {count:,} {are} farther than this from all."]
 
 
 def make_index(
@@ -127,8 +148,8 @@ def find_in_index(
     Args:
         path: The index.
         input_path: As for `make_index`.
-        out: The folder to write: hits.csv (query, rank, name, distance) and, where matplotlib is
-            installed, hits.png.
+        out: The folder to write: hits.csv (query, rank, name, distance), report.html and, where
+            matplotlib is installed, hits.png.
         k: How many rows to find for each.
         bundle_dir: Where the bundle is now; None looks where it was.
         approximate: As `Index.find` takes it.
@@ -156,20 +177,43 @@ def find_in_index(
         for query, names, distances in zip(queries, hits.names, hits.distances, strict=True):
             for rank, (name, distance) in enumerate(zip(names, distances, strict=True), 1):
                 writer.writerow([query, rank, name, f"{distance:.6g}"])
-    _draw(index, rows.read(0, min(_DRAWN, len(rows))), queries, hits, out / "hits.png")
-    return Found(out, queries, hits)
+    found = Found(out, queries, hits, index.usual())
+    drawn = _draw(index, rows.read(0, min(_DRAWN, len(rows))), found)
+    _report(found, Path(path), index, drawn)
+    return found
 
 
-def _draw(index: Index, asked: np.ndarray, queries: list[str], hits: Hits, path: Path) -> None:
+def _draw(index: Index, asked: np.ndarray, found: Found) -> list[Path]:
     """Draw what was found; a machine that serves may have nothing to draw with."""
     try:
         from aezoo.tasks.search_picture import draw_hits
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
-        return
-    shown = [[_row_of(index, name) for name in names] for names in hits.names[: len(asked)]]
-    draw_hits(asked, queries[: len(asked)], shown, hits, path)
+        return []
+    names = found.hits.names[: len(asked)]
+    shown = [[_row_of(index, name) for name in of_query] for of_query in names]
+    called = found.queries[: len(asked)]
+    return [draw_hits(asked, called, shown, found.hits, found.folder / "hits.png")]
+
+
+def _report(found: Found, path: Path, index: Index, drawn: list[Path]) -> None:
+    """Write the page: the picture, what is unlike the index, the nearest of each query."""
+    pictures = [report.picture(p, "What was asked, and what is nearest to it.") for p in drawn]
+    head = ["asked", "nearest", "distance", ""]
+    lines = [
+        [query, names[0], f"{distance:.4g}", _STRANGE if strange else ""]
+        for query, names, distance, strange in zip(
+            found.queries, found.hits.names, found.hits.distances[:, 0], found.strange, strict=True
+        )
+    ]
+    shown = report.table(head, lines[:_LISTED])
+    told = [report.paragraph(text) for text in found.remarks]
+    of = f"{path} holds {len(index):,} rows by {index.model.name}; hits.csv has every hit."
+    if len(lines) > _LISTED:
+        of += f" The table shows the first {_LISTED} of {len(lines):,} queries."
+    sections = [("", pictures), ("The nearest of each", [*told, shown, report.paragraph(of)])]
+    report.write(found.folder / "report.html", f"What is alike in {path.name}", sections)
 
 
 class _Unknown:

@@ -133,14 +133,32 @@ def test_a_mistake_is_one_message_and_exit_code_1(
     ],
 )
 def test_a_path_where_nothing_is_is_told_before_tensorflow_loads(line, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    assert "nope" in told_at_once(line, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("detect fit sample --out new --score neighbors", "neighbours"),
+        ("cluster sample --out new --method kmean", "kmeans"),
+        ("map runs/mine --data sample --out new --kind umpa", "umap"),
+        ("generate runs/mine --out new --sampler mixtrue", "mixture"),
+    ],
+)
+def test_a_misspelt_name_is_told_before_tensorflow_loads(line, meant, tmp_path, monkeypatch):
+    assert f"Did you mean {meant!r}?" in told_at_once(line, tmp_path, monkeypatch)
+
+
+def told_at_once(line, folder, monkeypatch) -> str:
+    """Return the error of a command that is to fail without TensorFlow, leaving nothing."""
+    monkeypatch.chdir(folder)
     name = {"map": "maps"}.get(name := line.split()[0], name)
     module = importlib.import_module(f"aezoo.commands.{name}")
     monkeypatch.setattr(module, "start_tensorflow", lambda: pytest.fail("TensorFlow was loaded"))
     done = CliRunner().invoke(app, line.split())
     assert isinstance(done.exception, ZooError), done.output
-    assert "nope" in str(done.exception)
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+    return str(done.exception)
 
 
 def test_the_shell_itself_shows_a_mistake_alike(tmp_path):

@@ -1,5 +1,6 @@
 """Compression: what comes back, what it costs, what is refused."""
 
+import re
 import subprocess
 import sys
 
@@ -14,8 +15,16 @@ from typer.testing import CliRunner
 import aezoo
 from aezoo.cli import app
 from aezoo.errors import ZooError
-from aezoo.export import Bundle, compress_files, decompress_file
+from aezoo.export import (
+    Bundle,
+    compare_steps,
+    compress_files,
+    compressing,
+    decompress_file,
+    predict_file,
+)
 from aezoo.export.compressing import cut, joined
+from aezoo.export.rate_report import psnr
 from aezoo.tasks.compression import Compressed, Compressor, decibels
 from aezoo.tasks.entropy import pack, unpack
 
@@ -137,6 +146,92 @@ def test_the_shell_writes_pictures_of_any_size_and_gives_them_back(bundle, tmp_p
             found = np.asarray(picture)
         assert found.shape == original.shape
         assert np.abs(found.astype(int) - original).mean() < 8 / np.sqrt(12) + 1
+
+
+def test_the_page_compares_steps_with_jpeg_and_webp(bundle, tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(compressing, "_MEASURED", 3)
+    (tmp_path / "in").mkdir()
+    for name in range(5):
+        made = rng.integers(60, 200, (9 + name, 20)).astype("uint8")
+        Image.fromarray(made).save(tmp_path / "in" / f"{name}.png")
+    page = tmp_path / "page.html"
+    words = ("compress", bundle, tmp_path / "in", "--out", tmp_path / "f", "--step", 8)
+    told = CliRunner().invoke(app, [*map(str, words), "--report", str(page)])
+    assert told.exit_code == 0 and "page.html" in told.output
+    text = page.read_text()
+    assert "3 of 5 pictures" in text and text.count("<img") == 2
+    cells = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr.*?</tr>", text)[1:]]
+    ours = [list(map(float, line[2:])) for line in cells if line[0] == "simple_ae"]
+    assert [line[1] for line in cells[:5]] == [f"step {n}" for n in (2, 4, 8, 16, 32)]
+    assert ours == sorted(ours, reverse=True)  # a coarser step: fewer bits, more error
+    few = [tmp_path / "in" / f"{name}.png" for name in (0, 2, 4)]
+    alone = compress_files(bundle, few, tmp_path / "g", step=8)
+    bits, quality = ours[2]
+    assert bits == pytest.approx(8 * alone.bytes / alone.pixels, rel=0.02)
+    decompress_file(bundle, tmp_path / "g", tmp_path / "back")
+    back = [np.asarray(Image.open(tmp_path / "back" / f"{name}.png")) for name in (0, 2, 4)]
+    assert quality == pytest.approx(psnr([np.asarray(Image.open(f)) for f in few], back), abs=0.01)
+    assert {line[0] for line in cells} == {"simple_ae", "JPEG, a file each", "WebP, a file each"}
+
+
+def page_of(bundle, inputs, step, folder):
+    text = compare_steps(bundle, [inputs], step, folder / "page.html").read_text()
+    cells = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr.*?</tr>", text)[1:]]
+    return text, cells
+
+
+def test_the_page_of_a_table_has_no_other_formats(tmp_path, rng):
+    model, rows = linear((64,)), rng.normal(size=(20, 64)).astype("float32")
+    model.adapt(rows)
+    bundle = aezoo.export_bundle(model, tmp_path / "bundle").path
+    np.save(tmp_path / "rows.npy", rows)
+    text, cells = page_of(bundle, tmp_path / "rows.npy", 0.1, tmp_path)
+    assert "20 of 20 rows" in text and "Bits per number" in text and text.count("<img") == 1
+    made = compress_files(bundle, [tmp_path / "rows.npy"], tmp_path / "f", step=0.1)
+    assert float(cells[2][2]) == pytest.approx(8 * made.bytes / 1280, rel=0.02)
+    assert {line[0] for line in cells} == {"simple_ae"}
+
+
+def test_the_page_of_whole_codes_has_one_point(tmp_path, rng):
+    rows = rng.integers(0, 255, (12, 8, 8, 3)).astype("uint8")
+    model = aezoo.build("vq_vae", input_shape=(8, 8, 3), filters=(4,), codes=6, code_width=3)
+    model.adapt(rows)
+    bundle = aezoo.export_bundle(model, tmp_path / "bundle").path
+    np.save(tmp_path / "rows.npy", rows)
+    text, cells = page_of(bundle, tmp_path / "rows.npy", 64.0, tmp_path)
+    assert "12 of 12 pictures" in text and "Bits per pixel" in text
+    assert "--step" not in text  # which would change nothing
+    assert [line[:2] for line in cells[:2]] == [
+        ["vq_vae", "whole codes"],
+        ["JPEG, a file each", "quality 1"],
+    ]
+
+
+def test_of_a_large_picture_the_middle_is_compared(bundle, tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(compressing, "_PIXELS", 16 * 24)
+    whole = np.zeros((40, 56), "uint8")
+    whole[16:24, 16:40] = rng.integers(0, 255, (8, 24))  # not black where it is looked at
+    Image.fromarray(whole).save(tmp_path / "large.png")
+    tiles, origin = compressing._read(Compressor(Bundle(bundle)), [tmp_path / "large.png"])
+    some, told = compressing._some(tiles, origin)
+    assert told == {"pictures": [["large.png", 16, 16]]}
+    np.testing.assert_array_equal(
+        compressing._whole(some, told, 255.0)[0][..., 0], whole[8:24, 16:32]
+    )
+    text, _ = page_of(bundle, tmp_path / "large.png", 8.0, tmp_path)
+    assert "1 of 1 pictures" in text
+
+
+def test_grey_pictures_of_an_array_need_no_axis_of_channels(bundle, tmp_path, rng):
+    rows = rng.integers(0, 255, (20, 8, 8, 1)).astype("uint8")
+    np.save(tmp_path / "with.npy", rows)
+    np.save(tmp_path / "without.npy", rows[..., 0])
+    for name in ("with", "without"):
+        compress_files(bundle, [tmp_path / f"{name}.npy"], tmp_path / name)
+        predict_file(bundle, tmp_path / f"{name}.npy", "score", tmp_path / f"{name}.npz")
+    assert (tmp_path / "with").read_bytes() == (tmp_path / "without").read_bytes()
+    first, second = (np.load(tmp_path / f"{name}.npz")["score"] for name in ("with", "without"))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_rows_of_an_array_come_back_as_an_array(bundle, tmp_path, rng):

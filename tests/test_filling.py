@@ -96,6 +96,14 @@ def test_projection_ends_at_the_conditional_mean_of_a_gaussian(rng):
     np.testing.assert_allclose(filled[:, m], expected, atol=2e-3)
 
 
+def test_a_column_known_once_and_rows_of_few_kinds_are_fitted_without_a_word():
+    rows = np.repeat(table(3), 40, axis=0)
+    rows[1:, 3] = np.nan
+    filled = Imputer().fit(rows).transform(rows)
+    assert np.isfinite(filled).all()
+    np.testing.assert_allclose(filled[:, 3], rows[0, 3], rtol=0.2)
+
+
 def test_moments_of_rows_with_gaps_are_those_of_the_rows(rng):
     rows = rng.normal(size=(4000, 2)) @ [[1.0, 0.8], [0.0, 0.6]] + 3
     known = rng.random(rows.shape) > 0.3

@@ -90,7 +90,7 @@ def test_a_bundle_draws_the_same_map(made, tmp_path):
 
 
 def test_wrong_names_are_told(rng):
-    with pytest.raises(ZooError, match="no map of this kind"):
+    with pytest.raises(ZooError, match="no map of this name"):
         maps.place(rng.normal(size=(9, 2)), "tsen")
     with pytest.raises(ZooError, match="4 rows at least"):
         maps.place(rng.normal(size=(3, 2)))

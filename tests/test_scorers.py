@@ -11,6 +11,7 @@ from aezoo import metrics, scorers
 from aezoo.data.rows import TrainRows
 from aezoo.errors import ZooError
 from aezoo.export import onnx_graph
+from aezoo.names import SCORES
 
 VAE = {"input_shape": (12, 12, 1), "filters": (4,), "latent_dim": 3}
 
@@ -133,7 +134,11 @@ def test_the_hybrid_of_a_table_takes_the_residual_as_it_is():
     np.testing.assert_allclose(found, np.log1p(by_hand), rtol=1e-3)
 
 
-@pytest.mark.parametrize("kind", scorers.KINDS)
+def test_every_score_has_its_name():
+    assert tuple(scorers._KINDS) == SCORES
+
+
+@pytest.mark.parametrize("kind", SCORES)
 def test_no_score_is_clamped(model, rows, kind):
     steps = np.array([1.0, 3.0, 10.0, 30.0], "float32")[:, None, None, None]
     odd = 0.5 + steps * (np.random.default_rng(2).random((1, 12, 12, 1), "float32") - 0.5)
@@ -142,7 +147,7 @@ def test_no_score_is_clamped(model, rows, kind):
     assert (np.diff(answered(model, kind, rows, odd)) > 0).all()
 
 
-@pytest.mark.parametrize("kind", scorers.KINDS)
+@pytest.mark.parametrize("kind", SCORES)
 def test_a_saved_model_scores_and_detects_as_before(model, rows, other, kind, tmp_path):
     before = answered(model, kind, rows, other)
     threshold = aezoo.calibrate(model, other, alpha=0.1)

@@ -160,7 +160,9 @@ def test_the_shell_indexes_adds_removes_and_finds(bundle, photos, tmp_path, monk
     told = run("add", out, "photos")
     assert "12 rows" in told and "3 were there already" in told
     told = run("find", out, photos / "b" / "1.png", "--k", 3, "--out", tmp_path / "found")
-    assert told.index("photos/b/1.png") < told.index("0.0000") and "hits.csv" in told
+    assert told.index("photos/b/1.png") < told.index("0.0000") and "report.html" in told
+    page = (tmp_path / "found" / "report.html").read_text()
+    assert "photos/b/1.png" in page and "holds 12 rows by simple_ae" in page and "<img" in page
     with (tmp_path / "found" / "hits.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert {line["name"] for line in lines} == {f"photos/b/{i}.png" for i in range(3)}
@@ -173,6 +175,28 @@ def test_the_shell_indexes_adds_removes_and_finds(bundle, photos, tmp_path, monk
     assert again.splitlines()[:3] == told.splitlines()[:3]
     assert "11 rows" in run("remove", out, "photos/b/1.png")
     assert "photos/b/1.png" not in open_index(out).names
+
+
+def test_what_is_like_nothing_in_the_index_is_told(bundle, tmp_path, rng):
+    flat = np.full((40, 8, 8, 1), 100.0) + np.arange(40)[:, None, None, None]
+    np.save(tmp_path / "rows.npy", (flat + rng.normal(0, 2, flat.shape)).astype("uint8"))
+    strange = np.where(np.indices((8, 8)).sum(0) % 2, 255, 0)[None, ..., None]
+    np.save(tmp_path / "new.npy", np.concatenate([flat[20:21], strange]).astype("uint8"))
+    make_index(bundle[1], tmp_path / "rows.npy", tmp_path / "i")
+    found = find_in_index(tmp_path / "i", tmp_path / "new.npy", tmp_path / "found", k=1)
+    assert found.strange.tolist() == [False, True]
+    assert "1 query is farther than this" in str(found)
+    index = open_index(tmp_path / "i")
+    distances = np.linalg.norm(index.codes[:, None] - index.codes, axis=2)
+    distances[distances < 1e-3] = 9  # itself
+    assert found.usual == pytest.approx(np.quantile(distances.min(axis=1), 0.99), rel=1e-3)
+    with np.load(tmp_path / "i") as kept:  # so that asking does not measure it again
+        assert kept["usual"] == found.usual
+    index.add(np.load(tmp_path / "rows.npy"), [f"copy {i}" for i in range(40)])
+    twice = np.quantile(np.repeat(distances.min(axis=1), 2), 0.99)
+    assert index.usual() == pytest.approx(twice, rel=1e-3)  # a copy is no other row
+    few = Index(Bundle(bundle[1])).add(np.load(tmp_path / "rows.npy")[:19])
+    assert np.isnan(few.usual())  # too few rows to say what is usual
 
 
 def test_asking_needs_no_tensorflow(bundle, photos, tmp_path):

@@ -17,6 +17,8 @@ from aezoo.commands.shell import (
     say_next,
     start_tensorflow,
 )
+from aezoo.errors import require_known
+from aezoo.names import CLUSTERINGS
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,6 +46,7 @@ def cluster(
 ) -> None:
     """Group rows by their codes; write a table, a verified bundle and a report."""
     overrides = overrides_of(settings)
+    require_known("method", method, CLUSTERINGS)
     require_entry(entry)
     require_data(data)
     start_tensorflow()

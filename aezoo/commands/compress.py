@@ -23,11 +23,16 @@ def compress(
     step: Annotated[
         float, typer.Option(help="How coarse; the larger, the smaller the file.")
     ] = 64.0,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="An HTML file: other steps, JPEG and WebP.")
+    ] = None,
 ) -> None:
     """Write pictures as quantised, entropy-coded codes in one file; needs no TensorFlow."""
-    from aezoo.export import compress_files
+    from aezoo.export import compare_steps, compress_files
 
     say(escaped(str(compress_files(bundle, inputs, out, step))))
+    if report is not None:
+        say(f"{bold(compare_steps(bundle, inputs, step, report))} shows other steps beside it.")
     say(f"Next: aezoo decompress {escaped(str(bundle))} {escaped(str(out))} --out DIR")
 
 

@@ -19,6 +19,8 @@ from aezoo.commands.shell import (
     say_next,
     start_tensorflow,
 )
+from aezoo.errors import require_known
+from aezoo.names import SCORES
 
 family = typer.Typer(no_args_is_help=True, help="Find what is odd: fit on normal data, run on new.")
 
@@ -55,6 +57,7 @@ def detect_fit(
 ) -> None:
     """Train on normal data, calibrate, measure, export a verified bundle, write a report."""
     overrides = overrides_of(settings)
+    require_known("score", score, ("auto", *SCORES))
     require_entry(entry)
     require_data(data)
     start_tensorflow()

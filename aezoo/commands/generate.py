@@ -12,7 +12,9 @@ from aezoo.commands.shell import (
     say,
     start_tensorflow,
 )
+from aezoo.errors import require_known
 from aezoo.files import require_paths
+from aezoo.names import SAMPLERS
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,6 +36,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="Of the sampler and its draws.")] = 0,
 ) -> None:
     """Draw new rows, show them beside the nearest training rows, measure them beside real ones."""
+    require_known("sampler", sampler, SAMPLERS)
     require_paths(model)
     require_data(data)
     start_tensorflow()

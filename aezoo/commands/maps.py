@@ -13,7 +13,9 @@ from aezoo.commands.shell import (
     say,
     start_tensorflow,
 )
+from aezoo.errors import require_known
 from aezoo.files import require_paths
+from aezoo.names import MAPS
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,6 +41,8 @@ def draw_map(
 ) -> None:
     """Draw maps of rows by their codes, walks through the code and ways between rows."""
     given = overrides_of(settings)
+    for one in kind or ():
+        require_known("map", one, MAPS)
     require_paths(source)
     require_data(data)
     overrides = {name.removeprefix("data."): value for name, value in given.items()}

@@ -6,7 +6,7 @@ import numpy as np
 
 from aezoo.data.rows import Mapped, Store, chunks
 from aezoo.data.source import Part, Source
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, require_known
 
 MODALITIES = ("image", "features", "series", "tokens", "video")
 _NARROWEST = 8  # pixels; (140, 1) may be a picture or a series, and is a series
@@ -139,13 +139,7 @@ def as_modality(x: np.ndarray | Store, modality: str) -> np.ndarray | Store:
         >>> as_modality(np.zeros((5, 140)), "series").shape
         (5, 140, 1)
     """
-    if modality not in MODALITIES:
-        raise ZooError(
-            "There is no modality of this name.",
-            received=modality,
-            closest=closest_match(modality, MODALITIES),
-            do=f"Use one of {', '.join(MODALITIES)}.",
-        )
+    require_known("modality", modality, MODALITIES)
     shape = tuple(x.shape[1:]) if isinstance(x, np.ndarray) else tuple(x.shape)
     wanted = shape_in(modality, shape)
     dtype = _dtype(x, modality)

@@ -181,3 +181,14 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "no picture format is recognised"
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def middle_of(picture: np.ndarray, side: int) -> np.ndarray:
+    """Return the middle of a picture (H, W, ...), at most `side` pixels high and wide, a view.
+
+    Example:
+        >>> middle_of(np.arange(15).reshape(3, 5), 1).tolist()
+        [[7]]
+    """
+    top, left = (max(0, (n - side) // 2) for n in picture.shape[:2])
+    return picture[top : top + side, left : left + side]

@@ -216,7 +216,7 @@ def _refuse_unfit_columns(frame: "pd.DataFrame") -> None:
     refuse(
         [c for c in frame if frame[c].isna().any()],
         ("have gaps (NaN)", "has gaps (NaN)"),
-        "Fill the gaps or remove these columns or rows before loading.",
+        "Remove these columns or rows, or fill the gaps: aezoo fill fit TABLE --out FILLER.",
     )
     values = frame.to_numpy(dtype="float64")
     refuse(

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 import keras
 from keras import ops
 
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, require_known
 
 Kind = Literal["gaussian", "shifted_gaussian", "masking", "salt_and_pepper", "distortion"]
 KINDS = get_args(Kind)
@@ -64,13 +64,7 @@ class Corruption(keras.layers.Layer):
         least: float | None = None,
     ):
         super().__init__(dtype=dtype, name=name)
-        if kind not in KINDS:
-            raise ZooError(
-                "There is no corruption of this kind.",
-                received=kind,
-                closest=closest_match(kind, KINDS),
-                do=f"Kinds: {', '.join(KINDS)}.",
-            )
+        require_known("corruption", kind, KINDS)
         top = 1.0 if kind in _SHARES else float("inf")
         if not 0.0 <= level <= top:
             raise ZooError(

@@ -90,6 +90,39 @@ def pca(dataset, components: int) -> dict[str, float]:
     return _figures(flat, np.clip(pca.inverse_transform(pca.transform(flat)), 0.0, 1.0))
 
 
+def mse_over_pca(model, dataset) -> dict[str, float]:
+    """Return the squared error of a mixture over that of as many main components as a part has.
+
+    Each row is rebuilt by the part that has the largest share of it, alone.
+
+    Args:
+        model: A `mixture_ae`.
+        dataset: Its data set, with test rows.
+
+    Returns:
+        `mse_over_pca`, then `test_mse` in squared model units, that of the largest part alone;
+        `mixed_mse`, that of all parts by their shares; and `parts`, how many parts are the largest
+        for a hundredth of the test rows or more.
+    """
+    from sklearn.decomposition import PCA
+
+    train, test = (
+        np.asarray(model.preprocessing.apply(part.array()))
+        for part in (dataset.train, dataset.test)
+    )
+    flat = test.reshape(len(test), -1)
+    pca = PCA(model.latent_dim, random_state=0).fit(train.reshape(len(train), -1))
+    linear = float(metrics.mse(flat, pca.inverse_transform(pca.transform(flat))).mean())
+    code = model.encoder.predict(test, batch_size=512, verbose=0)
+    mixed, alone = (
+        float(metrics.mse(test, model.decoder.predict(made, batch_size=512, verbose=0)).mean())
+        for made in (code, model.largest_alone(code))
+    )
+    largest = code[:, : model.components].argmax(axis=1)
+    parts = int((np.bincount(largest, minlength=model.components) >= 0.01 * len(test)).sum())
+    return {"mse_over_pca": alone / linear, "test_mse": alone, "mixed_mse": mixed, "parts": parts}
+
+
 def _figures(x, answer) -> dict[str, float]:
     return {
         "test_cross_entropy": float(binary_cross_entropy(x, answer).mean()),

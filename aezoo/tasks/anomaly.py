@@ -24,7 +24,8 @@ from aezoo import localizer, scorers, storage
 from aezoo.calibration import best_f1, conformal_threshold, rows_for, set_threshold
 from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
-from aezoo.errors import ZooError, ZooWarning, closest_match
+from aezoo.errors import ZooError, ZooWarning, require_known
+from aezoo.names import SCORES
 from aezoo.spread import evenly
 from aezoo.tasks.choosing import choose, unexplained
 from aezoo.tasks.exported import Exported
@@ -219,17 +220,8 @@ class AnomalyDetector(Exported, OutlierMixin, BaseEstimator):
         Raises:
             ZooError: With the closest name.
         """
-        for name, value, known in (
-            ("threshold", self.threshold, THRESHOLDS),
-            ("score", self.score, ("auto", *scorers.KINDS)),
-        ):
-            if value not in known:
-                raise ZooError(
-                    f"There is no {name} of this name.",
-                    received=value,
-                    closest=closest_match(str(value), known),
-                    do=f"Choose from {', '.join(known)}.",
-                )
+        require_known("threshold", self.threshold, THRESHOLDS)
+        require_known("score", self.score, ("auto", *SCORES))
 
     def _require_rows(self, data: DataSet) -> None:
         """Refuse before the training what would fail behind it."""

@@ -22,12 +22,12 @@ from aezoo import storage
 from aezoo.assigner import Assigner
 from aezoo.data import DataSet, load
 from aezoo.data.arrays import as_modality
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, require_known
+from aezoo.names import CLUSTERINGS
 from aezoo.tasks.deep_clustering import refine
 from aezoo.tasks.manifold import groups_of, has_umap
 from aezoo.training import train
 
-METHODS = ("dec", "kmeans", "mixture")
 STARTS = ("auto", "kmeans", "manifold")
 _SMALL_PICTURE = 12  # pixels a side, up to which one layer sees a picture as a whole
 _VALIDATION = 0.1  # share of the rows that chooses the epoch
@@ -178,17 +178,8 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         return self
 
     def _require(self, count: int) -> None:
-        for name, value, known in (
-            ("method", self.method, METHODS),
-            ("start", self.start, STARTS),
-        ):
-            if value not in known:
-                raise ZooError(
-                    f"There is no {name} of this name.",
-                    received=value,
-                    closest=closest_match(str(value), known),
-                    do=f"Choose from {', '.join(known)}.",
-                )
+        require_known("method", self.method, CLUSTERINGS)
+        require_known("start", self.start, STARTS)
         if not 2 <= self.n_clusters <= count:
             raise ZooError(
                 "There are 2 clusters at least, and no more than rows.",

@@ -154,6 +154,9 @@ class Compressor:
         step: How coarse: by so much the answer moves from one value of a number to the next, as
             the root of the squares summed over the row, in user units (of 8-bit pictures, levels).
 
+    Attributes:
+        whole: Whether the model's codes are whole numbers, for which a step means nothing.
+
     Raises:
         ZooError: For a step that is not above 0, or a model that does not encode and decode.
 
@@ -174,10 +177,18 @@ class Compressor:
             raise ZooError("The step is above 0.", received=step, do="Try step=64.")
         self.model, self.step = model, float(step)
         self._input = codes.spec_of(model, "decode").inputs[0]
-        self._whole = np.issubdtype(np.dtype(self._input.dtype), np.integer)
+        self.whole = np.issubdtype(np.dtype(self._input.dtype), np.integer)
 
     def compress(self, rows: np.ndarray, origin: dict[str, Any] | None = None) -> Compressed:
         """Encode and quantise rows in user units (N, ...).
+
+        Raises:
+            ZooError: For no rows, or rows that do not fit.
+        """
+        return self.quantise(self.encode(rows), origin)
+
+    def encode(self, rows: np.ndarray) -> np.ndarray:
+        """Return the codes of rows in user units (N, ...), which no step changes.
 
         Raises:
             ZooError: For no rows, or rows that do not fit.
@@ -186,9 +197,12 @@ class Compressor:
             raise ZooError("There are no rows to compress.")
         starts = range(0, len(rows), CHUNK)
         asked = (codes.ask(self.model, "encode", rows[s : s + CHUNK]) for s in starts)
-        found = np.concatenate([answer[self._input.name] for answer in asked])  # (N, ..., C)
-        widths = None if self._whole else self._widths(found)
-        symbols = found if self._whole else np.rint(found / widths)
+        return np.concatenate([answer[self._input.name] for answer in asked])  # (N, ..., C)
+
+    def quantise(self, found: np.ndarray, origin: dict[str, Any] | None = None) -> Compressed:
+        """Return codes (N, ..., C), as `encode` gives them, as whole numbers."""
+        widths = None if self.whole else self._widths(found)
+        symbols = found if self.whole else np.rint(found / widths)
         encoder = codes.digest(self.model)
         symbols = np.clip(symbols, -2 * _LARGEST, 2 * _LARGEST).astype("int32")
         return Compressed(symbols, widths, encoder, dict(origin or {}))
@@ -206,7 +220,7 @@ class Compressor:
                 f"{codes.digest(self.model)[:12]}",
                 do="Give the model or the bundle that compressed them.",
             )
-        found = made.symbols if self._whole else made.symbols.astype("float32") * made.widths
+        found = made.symbols if self.whole else made.symbols.astype("float32") * made.widths
         starts = range(0, len(found), CHUNK)
         answers = [codes.ask(self.model, "decode", found[s : s + CHUNK]) for s in starts]
         return np.concatenate([answer["reconstruction"] for answer in answers])

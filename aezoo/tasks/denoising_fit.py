@@ -15,7 +15,7 @@ from aezoo.config import DataSection
 from aezoo.data import MEMORY_LIMIT, DataSet, load
 from aezoo.data.folders import list_files
 from aezoo.data.image_files import ImageFiles
-from aezoo.data.pictures import pixels_of
+from aezoo.data.pictures import middle_of, pixels_of
 from aezoo.data.source import Part, Source
 from aezoo.drawing import INK, as_picture, bare, new_figure, write_png
 from aezoo.errors import ZooError
@@ -209,8 +209,7 @@ def middle(path: Path, side: int, channels: int, deep_white: float | None = None
     picture = pixels_of(path, deep_white)
     if picture.ndim == 2:
         picture = np.repeat(picture[..., None], channels, axis=-1)
-    top, left = (max(0, (n - side) // 2) for n in picture.shape[:2])
-    return picture[top : top + side, left : left + side, :channels]
+    return middle_of(picture, side)[..., :channels]
 
 
 # ---- report ----

@@ -82,16 +82,16 @@ def moments(rows: np.ndarray, known: np.ndarray) -> Moments:
         return _moments(rows)
     if known.all():
         return _moments(rows)
+    known = known | ~known.any(axis=0)  # what is never known is as it was filled
     counts = known.sum(axis=0)
     mean = np.where(known, rows, 0).sum(axis=0) / counts
     spread = np.where(known, np.square(rows - mean), 0).sum(axis=0) / counts
     ridge = _RIDGE * spread.mean() + 1e-12
     covariance = np.diag(spread + ridge)
-    patterns, of_row = np.unique(known, axis=0, return_inverse=True)
-    groups = [np.flatnonzero(of_row.reshape(-1) == i) for i in range(len(patterns))]
+    patterns = patterns_of(known)
     for _ in range(ROUNDS):
         filled, uncertain = rows - mean, np.zeros_like(covariance)
-        for seen, group in zip(patterns, groups, strict=True):
+        for seen, group in patterns:
             hidden = ~seen
             if not hidden.any():
                 continue
@@ -104,6 +104,21 @@ def moments(rows: np.ndarray, known: np.ndarray) -> Moments:
         mean, filled = mean + shift, filled - shift
         covariance = (filled.T @ filled + uncertain) / len(rows) + ridge * np.eye(len(mean))
     return Moments(mean, covariance)
+
+
+def patterns_of(known: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what is known, (N,), and the positions of the rows of which just this is.
+
+    Args:
+        known: (B, N) booleans.
+
+    Example:
+        >>> [rows.tolist() for _, rows in patterns_of(np.eye(2, dtype=bool)[[0, 1, 0]])]
+        [[1], [0, 2]]
+    """
+    patterns, of_row = np.unique(known, axis=0, return_inverse=True)
+    of_row = of_row.reshape(-1)
+    return [(seen, np.flatnonzero(of_row == i)) for i, seen in enumerate(patterns)]
 
 
 def _moments(rows: np.ndarray) -> Moments:

@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from aezoo import samplers
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, require_known
 from aezoo.files import missing
+from aezoo.names import PRIOR, SAMPLERS
 from aezoo.spread import evenly
 
-PRIOR = "prior"
-KINDS = (PRIOR, "mixture", "gaussian", "neighbours", "flow", "autoregressive")
 _CODES = 20_000  # of training rows that a sampler is fitted to, at most
 
 
@@ -45,13 +44,7 @@ class Generator:
     """
 
     def __init__(self, model, sampler: str = "mixture", seed: int = 0):
-        if sampler not in KINDS:
-            raise ZooError(
-                "There is no sampler of this kind.",
-                received=sampler,
-                closest=closest_match(sampler, KINDS),
-                do=f"Choose from {', '.join(KINDS)}.",
-            )
+        require_known("sampler", sampler, SAMPLERS)
         self.model, self.sampler, self.seed = model, sampler, seed
         for endpoint in ("generate",) if sampler == PRIOR else ("encode", "decode"):
             self._spec(endpoint)  # raises where there is none

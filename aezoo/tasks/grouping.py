@@ -20,7 +20,7 @@ from aezoo.config import DataSection
 from aezoo.data import DataSet, load
 from aezoo.files import require_new_folder, whole_file
 from aezoo.spread import evenly
-from aezoo.tasks.clustering import METHODS, Clusterer, agreement
+from aezoo.tasks.clustering import Clusterer, agreement
 from aezoo.tasks.typical import typical_rows
 from aezoo.training import data_for
 
@@ -234,4 +234,4 @@ def _most_typical(probabilities: np.ndarray) -> list[np.ndarray]:
     return chosen
 
 
-__all__ = ["FIELDS", "METHODS", "Grouped", "fit", "next_commands"]
+__all__ = ["FIELDS", "Grouped", "fit", "next_commands"]

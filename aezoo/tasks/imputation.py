@@ -21,16 +21,21 @@ from aezoo.data import DataSet, TrainRows, ValidationRows
 from aezoo.errors import ZooError
 from aezoo.layers.preprocessing import Preprocessing
 from aezoo.registry import build
-from aezoo.tasks import gaussian, holes
+from aezoo.tasks import gaussian, holes, mixtures
 from aezoo.tasks.exported import Exported
 from aezoo.tasks.projection import PASSES, TOLERANCE, Asked, Filled, fill, projected
 from aezoo.training import train
 
 LINEAR = "simple_ae"  # without hidden layers, whose weights need no training
-_FOLDS = 5  # of the rows, on each of which ridges are compared; of wide rows on one
-_NARROW = 64  # values in a row, up to which all folds are used
+MIXTURE = "mixture_ae"  # of which the same is true
+_FOLDS = 5  # of the rows, on each of which ridges and parts are compared
+_NARROW, _FEW = 32, 2_000  # values in a row, and rows, up to which on all folds, else on one
+_JUDGES = 1_000  # rows of a fold that made holes are filled in, at most
 _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-_WIDEST = 1500  # values in a row, up to which it is tried on series and pictures
+_PARTS, _ROWS_OF_PART = (2, 3, 4, 8, 16), 20  # that are tried where each would have so many rows
+_GAIN = 1.02  # times the least error: fewer parts that do so well are taken
+_WIDEST = 1500  # values in a row, up to which linear is tried on series and pictures
+_WIDEST_OF_PARTS = 200  # up to which parts are
 _COPIES, _ROWS = 20, 20_000  # of each training row, with other holes: at most, and so many rows
 _STEPS = 1500  # of the optimiser in each of two stages, about
 _OWN = 3  # passes, at most, that the second stage learns to go on from
@@ -41,9 +46,10 @@ class Imputer(Exported, TransformerMixin, BaseEstimator):
     """Fills in what is missing of rows.
 
     Args:
-        entry: Name of a zoo entry, or path of a YAML, to train on made holes; None takes
-            `simple_ae`, linear and with weights in closed form; for series and pictures of more
-            than 1,500 values `conv_ae`.
+        entry: Name of a zoo entry, or path of a YAML, to train on made holes; None takes, with
+            weights that need no training, `simple_ae`, linear, or `mixture_ae`, linear in parts,
+            whichever fills made holes better; for series and pictures of more than 1,500 values
+            `conv_ae`.
         modality: `image`, `features` or `series`; None takes what the array looks like: two axes
             are a table, three of real numbers series.
         validation: Share of the rows that is kept from the training of an entry.
@@ -112,7 +118,8 @@ class Imputer(Exported, TransformerMixin, BaseEstimator):
         rng = np.random.default_rng(self.random_state)
         start = holes.started(rows, known, modality, _means(rows, known))
         if self.entry is None and (start[0].size <= _WIDEST or modality == "features"):
-            self.entry_, best = LINEAR, self._closed(start, known, modality, rng)
+            best = self._closed(start, known, modality, rng)
+            self.entry_ = best.model.entry.name
         else:
             order = rng.permutation(len(rows))
             setting, learning = np.split(order, [max(2, round(self.validation * len(rows)))])
@@ -153,7 +160,7 @@ class Imputer(Exported, TransformerMixin, BaseEstimator):
         return "conv_ae", usual | {"filters": filters, "kernel_size": 5} | given
 
     def _closed(self, start, known, modality, rng) -> "_Tried":
-        """Return the linear autoencoder of the ridge that fills made holes best."""
+        """Return the autoencoder, linear or in parts, that fills made holes best."""
         shape = start.shape[1:]
         scaling = "unit" if modality == "image" and 0 <= start.min() <= start.max() <= 1 else None
         scales = Preprocessing.fit(start, scaling or "standardize")
@@ -161,26 +168,39 @@ class Imputer(Exported, TransformerMixin, BaseEstimator):
         flat = ((start - shift) / scale).reshape(len(start), -1)
         seen = known.reshape(flat.shape)
 
-        def asking(weights: gaussian.Weights):
+        def asking(weights: gaussian.Weights | mixtures.Weights):
             def ask(rows):
                 unit = ((rows - shift) / scale).reshape(len(rows), -1)
                 return weights(unit).reshape(-1, *shape) * scale + shift
 
             return ask
 
-        errors = np.zeros(len(_RIDGES))
         folds = np.array_split(rng.permutation(len(flat)), _FOLDS)
-        folds = folds if flat.shape[1] <= _NARROW else folds[:1]
+        folds = folds if flat.shape[1] <= _NARROW and len(flat) <= _FEW else folds[:1]
+        most = 0 if flat.shape[1] > _WIDEST_OF_PARTS else 0.8 * len(flat) / _ROWS_OF_PART
+        counts = [1, *(parts for parts in _PARTS if parts <= most)]
+        errors = np.zeros((len(counts), len(_RIDGES)))
         for fold in folds:
             others = np.setdiff1d(np.arange(len(flat)), fold)
-            found = gaussian.moments(flat[others], seen[others])
-            test = _Holes(start[fold], known[fold], modality, rng)
-            for number, ridge in enumerate(_RIDGES):
-                ask = asking(found.weights(ridge))
-                errors[number] += test.error(ask, shift, scale, self.passes, self.tolerance)
-        weights = gaussian.moments(flat, seen).weights(_RIDGES[errors.argmin()])
-        error = float(errors.min() / len(folds))
-        return _Tried(_linear_model(shape, weights, scales), error, self.passes)
+            judges = fold[:_JUDGES]
+            test = _Holes(start[judges], known[judges], modality, rng)
+            of_all = gaussian.moments(flat[others], seen[others])
+            for line, parts in enumerate(counts):
+                found = self._in_parts(flat[others], seen[others], parts, of_all)
+                for column, ridge in enumerate(_RIDGES):
+                    ask = asking(found.weights(ridge))
+                    error = test.error(ask, shift, scale, self.passes, self.tolerance)
+                    errors[line, column] += error / len(folds)
+        line = int((errors.min(axis=1) <= _GAIN * errors.min()).argmax())  # the fewest parts
+        column = int(errors[line].argmin())
+        of_all = gaussian.moments(flat, seen)
+        found = self._in_parts(flat, seen, counts[line], of_all)
+        weights = found.weights(_RIDGES[column])
+        made = _linear_model if counts[line] == 1 else _mixture_model
+        return _Tried(made(shape, weights, scales), float(errors[line, column]), self.passes)
+
+    def _in_parts(self, flat, seen, parts: int, of_all) -> gaussian.Moments | mixtures.Mixture:
+        return of_all if parts == 1 else mixtures.fit(flat, seen, parts, of_all, self.random_state)
 
     def _trained(self, entry, settings, start, known, learning, test, rng) -> "_Tried":
         """Return a model trained on made holes.
@@ -271,8 +291,9 @@ class _Holes:
         """Return the root mean square error on the made holes, in model units."""
         start = holes.started(self.rows, self.kept, self.modality, centre)
         found, _, _ = projected(ask, start, self.kept, passes, tolerance * unit)
-        wrong = (found - self.rows) / unit
-        return float(np.sqrt(np.mean(np.square(wrong[self.known & ~self.kept]))))
+        wrong = ((found - self.rows) / unit)[self.known & ~self.kept]
+        # No hole can be made like the data's where all rows lack the same: then nothing is chosen.
+        return float(np.sqrt(np.mean(np.square(wrong)))) if wrong.size else 0.0
 
     def beside(self, open_rows: np.ndarray, rows: np.ndarray, centre) -> DataSet:
         """Return training rows with holes, and what should be in them, beside these rows."""
@@ -300,5 +321,15 @@ def _linear_model(shape: tuple[int, ...], weights: gaussian.Weights, scales: Pre
     model = build(LINEAR, input_shape=shape, hidden=(), latent_dim=width, **linear)
     model.encoder.set_weights([weights.kernel, weights.bias])
     model.decoder.set_weights([weights.kernel.T, weights.mean])
+    model.preprocessing = scales
+    return model
+
+
+def _mixture_model(shape: tuple[int, ...], weights: mixtures.Weights, scales: Preprocessing):
+    """Return `mixture_ae` of these weights."""
+    parts = len(weights.centres)
+    sizes = {"components": parts, "latent_dim": len(weights.axes) // parts}
+    model = build(MIXTURE, input_shape=shape, level=0.0, **sizes)
+    model.encoder.get_layer("latent").set_weights(list(dataclasses.astuple(weights)))
     model.preprocessing = scales
     return model

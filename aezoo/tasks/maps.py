@@ -17,12 +17,12 @@ import numpy as np
 from aezoo import report
 from aezoo.data import DataSet
 from aezoo.data.arrays import as_modality
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, closest_match, require_known
+from aezoo.names import MAPS
 from aezoo.spread import evenly
 from aezoo.tasks import map_pictures
 from aezoo.tasks.manifold import has_umap, umap_of
 
-KINDS = ("pca", "tsne", "umap")
 _TITLES = {"pca": "Principal axes", "tsne": "t-SNE", "umap": "UMAP"}
 _STEPS, _AXES, _PAIRS = 11, 10, 4  # of pictures in a walk, of walks, of pairs of rows
 _FEW = 200  # rows
@@ -44,13 +44,7 @@ def place(codes: np.ndarray, kind: str = "pca", seed: int = 0) -> np.ndarray:
         >>> place(np.random.default_rng(0).normal(size=(20, 5))).shape
         (20, 2)
     """
-    if kind not in KINDS:
-        raise ZooError(
-            "There is no map of this kind.",
-            received=kind,
-            closest=closest_match(str(kind), KINDS),
-            do=f"Choose from {', '.join(KINDS)}.",
-        )
+    require_known("map", kind, MAPS)
     flat = np.asarray(codes, "float32").reshape(len(codes), -1)
     if len(flat) < 4:
         raise ZooError("A map needs 4 rows at least.", received=f"{len(flat)} rows")
@@ -104,12 +98,7 @@ def between(start: np.ndarray, end: np.ndarray, steps: int, kind: str = "linear"
         >>> between(np.array([2.0, 0.0]), np.array([0.0, 2.0]), 3, "spherical").round(3).tolist()
         [[2.0, 0.0], [1.414, 1.414], [0.0, 2.0]]
     """
-    if kind not in ("linear", "spherical"):
-        raise ZooError(
-            "There is no way between codes of this kind.",
-            received=kind,
-            closest=closest_match(str(kind), ("linear", "spherical")),
-        )
+    require_known("way between codes", kind, ("linear", "spherical"))
     t = np.linspace(0.0, 1.0, steps)[:, None]
     lengths = np.linalg.norm(start), np.linalg.norm(end)
     straight = (1 - t) * start + t * end
@@ -176,7 +165,7 @@ def draw(
     flat = codes.reshape(len(codes), -1).astype("float64")
     groups, names, colour = _groups(ask, data, chosen, x, colour)
     if kinds is None:
-        kinds = KINDS if has_umap() else KINDS[:2]
+        kinds = MAPS if has_umap() else MAPS[:2]
     places = {kind: place(flat, kind, seed) for kind in kinds}
     sections = [("", [report.paragraph(_lead(ask, data, len(x), colour), lead=True)])]
     pictures = x if ask.input_name == "image" else None

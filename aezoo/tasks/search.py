@@ -26,9 +26,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aezoo.errors import ZooError, closest_match
+from aezoo.errors import ZooError, closest_match, require_known
 from aezoo.files import missing, whole_file
 from aezoo.specs import CHUNK
+from aezoo.spread import evenly
 from aezoo.tasks import codes
 from aezoo.tasks.inverted import InvertedFile
 from aezoo.tasks.nearest import exact, main_axes, squares_of
@@ -36,6 +37,9 @@ from aezoo.tasks.nearest import exact, main_axes, squares_of
 METRICS = ("cosine", "euclidean")
 _FORMAT = 1
 _PROBES = 4  # rows that are kept to tell another model by
+_SAMPLED, _FEWEST = 200, 20  # rows by which it is measured how near neighbours usually are
+_USUAL = 0.99  # of them
+_COPIES, _SAME = 10, 1e-3  # rows that may be copies of one; of a code's length, as float32 has it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,13 +90,7 @@ class Index:
         whiten: float = 0.0,
         origin: dict[str, Any] | None = None,
     ):
-        if metric not in METRICS:
-            raise ZooError(
-                "There is no metric of this name.",
-                received=metric,
-                closest=closest_match(metric, METRICS),
-                do=f"Choose from {', '.join(METRICS)}.",
-            )
+        require_known("metric", metric, METRICS)
         if not 0 <= whiten <= 1:
             raise ZooError("The power of whitening is from 0 to 1.", received=whiten)
         codes.rows_spec(model)
@@ -101,7 +99,7 @@ class Index:
         self.names: list[str] = []
         self.codes = np.zeros((0, 0), "float32")
         self._axes = self._probes = None
-        self._squares = None  # of the codes
+        self._squares = self._usual = None  # of the codes
         self._inverted = None  # made when it is first asked,
         self._centres = None  # around these, where they are known
 
@@ -136,7 +134,8 @@ class Index:
         if self._inverted is not None:
             self._inverted.add(placed)
         self.names += names
-        self.codes, self._squares = np.concatenate([self.codes, placed]), None
+        self.codes = np.concatenate([self.codes, placed])
+        self._squares = self._usual = None
         return self
 
     def remove(self, names: Sequence[str]) -> "Index":
@@ -156,7 +155,8 @@ class Index:
         gone = set(names)
         kept = [i for i, name in enumerate(self.names) if name not in gone]
         self.names = [self.names[i] for i in kept]
-        self.codes, self._squares, self._inverted = self.codes[kept], None, None
+        self.codes, self._inverted = self.codes[kept], None
+        self._squares = self._usual = None
         return self
 
     def _numbers(self, count: int) -> range:
@@ -226,6 +226,26 @@ class Index:
             self._centres = self._inverted.centres
         return self._inverted.nearest(asked, k)
 
+    def usual(self) -> float:
+        """Return the distance within which 99 of 100 rows of the index have their nearest other.
+
+        What is asked and is farther than this from all is unlike what is in the index, or one of
+        the hundred. Copies of a row are no others; 200 rows, spread evenly, are asked about. NaN
+        where fewer than 20 have another, too few to say. A saved index keeps it.
+        """
+        if self._usual is None:
+            self._usual = self._measured_usual()
+        return self._usual
+
+    def _measured_usual(self) -> float:
+        if len(self) < _FEWEST:
+            return float("nan")
+        some = self.codes[evenly(len(self), _SAMPLED)]
+        distances = self.nearest(some, _COPIES)[1]  # (Q, k), ascending
+        others = distances > _SAME * np.sqrt(np.mean(np.sum(np.square(some), axis=1)))
+        first = distances[np.arange(len(some)), others.argmax(axis=1)][others.any(axis=1)]
+        return float(np.quantile(first, _USUAL)) if len(first) >= _FEWEST else float("nan")
+
     def _require_rows(self) -> None:
         if not self.names:
             raise ZooError("The index is empty.", do="Add rows first: index.add(rows, names).")
@@ -259,6 +279,7 @@ class Index:
                 names=np.array(self.names),
                 codes=self.codes,
                 axes=self._axes,
+                usual=self.usual(),
                 probe_rows=self._probes[0],
                 probe_codes=self._probes[1],
                 **({} if self._centres is None else {"centres": self._centres}),
@@ -279,10 +300,9 @@ class Index:
             _refuse_another(path, model, kept["probe_rows"], kept["probe_codes"])
         index.names = [str(name) for name in kept["names"]]
         index.codes, index._axes = kept["codes"], kept["axes"]
-        index._probes, index._centres = (
-            (kept["probe_rows"], kept["probe_codes"]),
-            kept.get("centres"),
-        )
+        index._probes = kept["probe_rows"], kept["probe_codes"]
+        index._centres = kept.get("centres")
+        index._usual = float(kept["usual"]) if "usual" in kept else None
         return index
 
 
