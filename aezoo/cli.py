@@ -335,6 +335,7 @@ def reproduce(
         "results/reproduced"
     ),
     seed: Annotated[list[int] | None, typer.Option(help="Instead of its own. Repeatable.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Another recipe: iwae has k50.")] = None,
     full: Annotated[bool, typer.Option("--full", help="The source's schedule: days.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Seconds, to see that it works.")] = False,
 ) -> None:
@@ -344,7 +345,7 @@ def reproduce(
     from aezoo.reproduce import reproduce as run
 
     for name in entries or [name for name in list_models() if find(name).reference]:
-        run(name, folder, seeds=seed, full=full, quick=quick, say=typer.echo)
+        run(name, folder, seeds=seed, variant=variant, full=full, quick=quick, say=typer.echo)
 
 
 @app.command()

@@ -119,6 +119,15 @@ class ExpectSection(Section):
     loss_terms: dict[str, str]
 
 
+class VariantSection(Section):
+    """A second recipe of an entry, measured as its reference is; a goal only where one was set."""
+
+    figure: str
+    goal: float | None = None
+    published: str = ""
+    overrides: dict[str, Any]
+
+
 class ReferenceSection(Section):
     """The figure that an entry is judged by, and how `aezoo reproduce` measures it."""
 
@@ -133,6 +142,7 @@ class ReferenceSection(Section):
     overrides: dict[str, Any] = {}
     quick: dict[str, Any] = {}
     full: dict[str, Any] = {}
+    variants: dict[str, VariantSection] = {}
 
 
 class ChecksSection(Section):

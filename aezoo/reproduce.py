@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from aezoo.config import Entry, ReferenceSection, override
-from aezoo.errors import ZooError
+from aezoo.errors import ZooError, require_known
 from aezoo.files import whole_file, write_text
 from aezoo.registry import build_entry, find
 from aezoo.training import Run, train
@@ -53,6 +53,7 @@ def reproduce(
     folder: str | Path = "results/reproduced",
     *,
     seeds: Iterable[int] | None = None,
+    variant: str | None = None,
     full: bool = False,
     quick: bool = False,
     say: Callable[[str], None] = print,
@@ -63,6 +64,8 @@ def reproduce(
         entry: Its name, or the entry.
         folder: Where the table goes; trainings stand in its `runs` until they are measured.
         seeds: Instead of those of the reference.
+        variant: Another recipe that the reference names, such as `k50` of `iwae`;
+            `<entry>_<variant>.csv`.
         full: The source's own schedule, which may take days; `<entry>_full.csv`.
         quick: A run of seconds to see that all works: small data, one seed, no controls.
         say: Called with each finished line.
@@ -71,7 +74,7 @@ def reproduce(
         The rows of the table.
 
     Raises:
-        ZooError: If the entry names no reference, or no longer schedule.
+        ZooError: If the entry names no reference, no such variant, or no longer schedule.
 
     Example:
         rows = aezoo.reproduce("vae")
@@ -88,11 +91,26 @@ def reproduce(
             f"The recipe of {found.name!r} is the source's own; there is no fuller one.",
             do="Leave out --full.",
         )
-    changes = reference.overrides | (reference.full if full else {})
+    options, changes = "", dict(reference.overrides)
+    if variant is not None:
+        if not reference.variants:
+            raise ZooError(
+                f"The entry {found.name!r} is judged by one recipe; it has no variants.",
+                received=variant,
+                do="Leave out --variant.",
+            )
+        require_known("variant", variant, reference.variants)
+        other = reference.variants[variant]
+        options, changes = f" --variant {variant}", changes | other.overrides
+        told = {"figure": other.figure, "goal": other.goal, "published": other.published}
+        reference = reference.model_copy(update=told)
+    if full:
+        options, changes = f"{options} --full", changes | reference.full
     changes |= reference.quick if quick else {}
     resolved = override(found, changes)
     wanted = list(reference.seeds if seeds is None else seeds)[: 1 if quick else None]
-    path = Path(folder) / f"{found.name}{'_full' if full else ''}{'_quick' if quick else ''}.csv"
+    parts = [found.name, variant, "full" * full, "quick" * quick]
+    path = Path(folder) / f"{'_'.join(filter(None, parts))}.csv"
     recipe = _recipe(resolved)
     rows = {row.what: row for row in read(path) if row.recipe == recipe}
     for seed in wanted:
@@ -103,7 +121,7 @@ def reproduce(
                 for row in _measured(resolved, seed, run, recipe, rows, controls):
                     rows[row.what] = row
                     table = _with_summary(list(rows.values()), recipe)
-                    _write(path, found.name, reference, table, full)
+                    _write(path, found.name + options, reference, table)
                     what = f"{found.name}, {row.what}"
                     say(f"{what}: {reference.figure} {row.value:.5g}  {row.beside}")
             except KeyboardInterrupt:
@@ -220,12 +238,12 @@ def _with_summary(rows: list[Row], recipe: str) -> list[Row]:
     return [*seeds, *summary, *(row for row in rows if row not in seeds)]
 
 
-def _write(path: Path, name: str, r: ReferenceSection, rows: list[Row], full: bool) -> None:
+def _write(path: Path, asked: str, r: ReferenceSection, rows: list[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    sign = "<=" if r.better == "lower" else ">="
+    aim = "no aim" if r.goal is None else f"aim {'<=' if r.better == 'lower' else '>='} {r.goal:g}"
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        file.write(f"# aezoo reproduce {name}{' --full' if full else ''}\n")
-        file.write(f"# {r.figure}: aim {sign} {r.goal:g} ({r.of_seeds} of the seeds)\n")
+        file.write(f"# aezoo reproduce {asked}\n")
+        file.write(f"# {r.figure}: {aim} ({r.of_seeds} of the seeds)\n")
         file.write(f"# beside it: {r.published}\n" if r.published else "")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in dataclasses.fields(Row))

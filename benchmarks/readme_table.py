@@ -48,7 +48,13 @@ def reference_and_ours(e: Entry) -> str:
     best = min(seeds) if r.better == "lower" else max(seeds)
     ours = best if r.of_seeds == "best" else rows["mean"]
     how = "1 seed" if len(seeds) == 1 else f"{r.of_seeds} of {len(seeds)} seeds"
-    return f"{aim} / **{ours:.4g}** ({how}); untrained {rows['untrained']:.4g}"
+    others = {
+        name: [float(row["value"]) for row in table if row["what"] == "mean"]
+        for name in r.variants
+        if (table := read(f"reproduced/{e.name}_{name}.csv"))
+    }
+    beside = "".join(f"; `--variant {name}` {value:.4g}" for name, (value,) in others.items())
+    return f"{aim} / **{ours:.4g}** ({how}); untrained {rows['untrained']:.4g}{beside}"
 
 
 def tasks() -> str:

@@ -37,6 +37,9 @@ def entry():
         seeds=(0, 1),
         overrides={"train.epochs": 2, "args.hidden": [8]},
         full={"train.epochs": 3},
+        variants={
+            "wide": {"figure": "test error, wide", "overrides": {"args.hidden": [64]}},
+        },
     )
     found = find("vallina_ae")
     return found.model_copy(update={"reference": reference})
@@ -79,6 +82,21 @@ def test_seeds_that_stand_in_the_table_are_kept_unless_the_recipe_changed(entry,
     reproduce(entry.model_copy(update={"reference": changed}), tmp_path, seeds=[0], say=said.append)
     assert len(said) == 3
     assert "seed 1" not in (tmp_path / "vallina_ae.csv").read_text()
+
+
+def test_a_variant_has_a_recipe_and_a_table_of_its_own(entry, tmp_path):
+    narrow = reproduce(entry, tmp_path, seeds=[0], say=lambda line: None)
+    wide = reproduce(entry, tmp_path, seeds=[0], variant="wide", say=lambda line: None)
+    assert wide[0].recipe != narrow[0].recipe and wide[0].value < narrow[0].value
+    text = (tmp_path / "vallina_ae_wide.csv").read_text()
+    assert text.startswith(
+        "# aezoo reproduce vallina_ae --variant wide\n# test error, wide: no aim"
+    )
+    assert "seed 0" in (tmp_path / "vallina_ae.csv").read_text()
+    with pytest.raises(aezoo.ZooError, match=r"no variant of this name(.|\n)*wide"):
+        reproduce(entry, tmp_path, variant="wid")
+    with pytest.raises(aezoo.ZooError, match="has no variants"):
+        reproduce("vae", tmp_path, variant="wide")
 
 
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(entry, tmp_path, monkeypatch):
