@@ -38,7 +38,7 @@ def entry():
         overrides={"train.epochs": 2, "args.hidden": [8]},
         full={"train.epochs": 3},
         variants={
-            "wide": {"figure": "test error, wide", "overrides": {"args.hidden": [64]}},
+            "long": {"figure": "test error, long", "overrides": {"train.epochs": 6}},
         },
     )
     found = find("vallina_ae")
@@ -85,18 +85,18 @@ def test_seeds_that_stand_in_the_table_are_kept_unless_the_recipe_changed(entry,
 
 
 def test_a_variant_has_a_recipe_and_a_table_of_its_own(entry, tmp_path):
-    narrow = reproduce(entry, tmp_path, seeds=[0], say=lambda line: None)
-    wide = reproduce(entry, tmp_path, seeds=[0], variant="wide", say=lambda line: None)
-    assert wide[0].recipe != narrow[0].recipe and wide[0].value < narrow[0].value
-    text = (tmp_path / "vallina_ae_wide.csv").read_text()
+    short = reproduce(entry, tmp_path, seeds=[0], say=lambda line: None)
+    long = reproduce(entry, tmp_path, seeds=[0], variant="long", say=lambda line: None)
+    assert long[0].recipe != short[0].recipe and long[0].value < short[0].value
+    text = (tmp_path / "vallina_ae_long.csv").read_text()
     assert text.startswith(
-        "# aezoo reproduce vallina_ae --variant wide\n# test error, wide: no aim"
+        "# aezoo reproduce vallina_ae --variant long\n# test error, long: no aim"
     )
     assert "seed 0" in (tmp_path / "vallina_ae.csv").read_text()
-    with pytest.raises(aezoo.ZooError, match=r"no variant of this name(.|\n)*wide"):
-        reproduce(entry, tmp_path, variant="wid")
+    with pytest.raises(aezoo.ZooError, match=r"no variant of this name(.|\n)*long"):
+        reproduce(entry, tmp_path, variant="lon")
     with pytest.raises(aezoo.ZooError, match="has no variants"):
-        reproduce("vae", tmp_path, variant="wide")
+        reproduce("vae", tmp_path, variant="long")
 
 
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(entry, tmp_path, monkeypatch):
