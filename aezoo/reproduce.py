@@ -3,8 +3,9 @@
     aezoo reproduce vae                 # results/reproduced/vae.csv
 
 The table has a row per seed, their mean and spread, the network as it was before training, and the
-controls. A seed that stands in the table with the same recipe is not trained again, and a training
-that was interrupted goes on where its last whole epoch ended: the same command again is enough.
+controls; beside the mean it says whether the aim is reached. A seed that stands in the table with
+the same recipe is not trained again, and a training that was interrupted goes on where its last
+whole epoch ended: the same command again is enough.
 """
 
 import csv
@@ -113,6 +114,12 @@ def reproduce(
     path = Path(folder) / f"{'_'.join(filter(None, parts))}.csv"
     recipe = _recipe(resolved)
     rows = {row.what: row for row in read(path) if row.recipe == recipe}
+
+    def written() -> list[Row]:
+        table = _with_summary(list(rows.values()), reference, recipe)
+        _write(path, found.name + options, reference, table)
+        return table
+
     for seed in wanted:
         if f"seed {seed}" not in rows:
             controls = () if quick else reference.controls
@@ -120,14 +127,13 @@ def reproduce(
             try:
                 for row in _measured(resolved, seed, run, recipe, rows, controls):
                     rows[row.what] = row
-                    table = _with_summary(list(rows.values()), recipe)
-                    _write(path, found.name + options, reference, table)
+                    written()
                     what = f"{found.name}, {row.what}"
                     say(f"{what}: {reference.figure} {row.value:.5g}  {row.beside}")
             except KeyboardInterrupt:
                 say(f"{found.name}: stopped. The same command goes on from here.")
                 raise
-    return _with_summary(list(rows.values()), recipe)
+    return written()  # once more: the reference may be worded anew
 
 
 def read(path: Path) -> list[Row]:
@@ -228,14 +234,26 @@ def _function(path: str) -> Callable[..., dict[str, float]]:
         raise ZooError("There is no such measure.", received=path) from None
 
 
-def _with_summary(rows: list[Row], recipe: str) -> list[Row]:
+def _with_summary(rows: list[Row], reference: ReferenceSection, recipe: str) -> list[Row]:
     seeds = sorted((r for r in rows if r.what.startswith("seed ")), key=lambda r: int(r.what[5:]))
     values = [row.value for row in seeds]
     seconds = round(sum(row.seconds for row in seeds))
-    summary = [Row("mean", float(np.mean(values)), "", 0, seconds, recipe)]
+    said = _verdict(values, reference)
+    summary = [Row("mean", float(np.mean(values)), said, 0, seconds, recipe)]
     if len(values) > 1:
         summary.append(Row("spread", float(np.std(values, ddof=1)), "", 0, 0, recipe))
     return [*seeds, *summary, *(row for row in rows if row not in seeds)]
+
+
+def _verdict(values: list[float], reference: ReferenceSection) -> str:
+    """Return `reached` or `not reached`, of the mean or the best seed; nothing without a goal."""
+    if reference.goal is None:
+        return ""
+    lower = reference.better == "lower"
+    best = min(values) if lower else max(values)
+    ours = best if reference.of_seeds == "best" else float(np.mean(values))
+    reached = ours <= reference.goal if lower else ours >= reference.goal
+    return "reached" if reached else "not reached"
 
 
 def _write(path: Path, asked: str, r: ReferenceSection, rows: list[Row]) -> None:

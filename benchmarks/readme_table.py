@@ -41,17 +41,20 @@ def reference_and_ours(e: Entry) -> str:
     if r is None:
         return "below" if e.name in BELOW else ""
     aim = f"{r.figure}: {'≤' if r.better == 'lower' else '≥'} {r.goal:g}"
-    rows = {row["what"]: float(row["value"]) for row in read(f"reproduced/{e.name}.csv")}
+    table = read(f"reproduced/{e.name}.csv")
+    rows = {row["what"]: float(row["value"]) for row in table}
     seeds = [value for what, value in rows.items() if what.startswith("seed ")]
     if not seeds:
         return f"{aim} / not measured yet"
     best = min(seeds) if r.better == "lower" else max(seeds)
     ours = best if r.of_seeds == "best" else rows["mean"]
     how = "1 seed" if len(seeds) == 1 else f"{r.of_seeds} of {len(seeds)} seeds"
+    missed = any(row["what"] == "mean" and row["beside"] == "not reached" for row in table)
+    how += ", not reached" if missed else ""
     others = {
-        name: [float(row["value"]) for row in table if row["what"] == "mean"]
+        name: [float(row["value"]) for row in other if row["what"] == "mean"]
         for name in r.variants
-        if (table := read(f"reproduced/{e.name}_{name}.csv"))
+        if (other := read(f"reproduced/{e.name}_{name}.csv"))
     }
     beside = "".join(f"; `--variant {name}` {value:.4g}" for name, (value,) in others.items())
     return f"{aim} / **{ours:.4g}** ({how}); untrained {rows['untrained']:.4g}{beside}"

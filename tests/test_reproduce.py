@@ -8,7 +8,7 @@ from aezoo import samplers
 from aezoo.config import ReferenceSection
 from aezoo.measures import classification, conditional, likelihood, sampling
 from aezoo.registry import find, list_models
-from aezoo.reproduce import _Clock, read, reproduce
+from aezoo.reproduce import Row, _Clock, _with_summary, read, reproduce
 
 JUDGED = [name for name in list_models() if find(name).reference]
 READ_AS_ASKED = {"cvae": 0.5, "cgan": 0.25}  # shares that even the small runs reach
@@ -66,9 +66,28 @@ def test_the_table_has_every_seed_their_mean_and_what_stands_beside_them(entry, 
     assert rows["spread"].value == pytest.approx(abs(values[0] - values[1]) / np.sqrt(2))
     assert max(values) < rows["untrained"].value
     assert rows["seed 0"].best_epoch == 2 and rows["seed 0"].beside == "rows=500"
+    assert rows["mean"].beside == "not reached"  # .05, after two epochs
     text = (tmp_path / "vallina_ae.csv").read_text()
     assert text.startswith("# aezoo reproduce vallina_ae\n# test error: aim <= 0.05 (mean")
     assert len(said) == 4 and "seed 1: test error" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("told", "values", "said"),
+    [
+        ({"goal": 2.0}, [1.0, 2.9], "reached"),
+        ({"goal": 2.0}, [1.0, 3.1], "not reached"),
+        ({"goal": 2.0, "better": "higher"}, [1.0, 2.9], "not reached"),
+        ({"goal": 2.0, "better": "higher", "of_seeds": "best"}, [1.0, 2.9], "reached"),
+        ({"goal": 2.0, "of_seeds": "best"}, [1.0, 9.0], "reached"),
+        ({"goal": None}, [1.0, 2.9], ""),
+    ],
+)
+def test_the_row_of_the_mean_says_whether_the_aim_is_reached(entry, told, values, said):
+    reference = entry.reference.model_copy(update={"of_seeds": "mean", **told})
+    rows = [Row(f"seed {n}", value, "", 1, 1, "x") for n, value in enumerate(values)]
+    summary = {row.what: row.beside for row in _with_summary(rows, reference, "x")}
+    assert summary["mean"] == said
 
 
 def test_seeds_that_stand_in_the_table_are_kept_unless_the_recipe_changed(entry, tmp_path):
