@@ -259,3 +259,13 @@ def test_training_weighs_the_kl_term_by_its_warmth_and_evaluation_does_not(rows,
 
     assert share(measured) == pytest.approx(1.0, rel=1e-3)
     assert share({n: v[0] for n, v in trained.items()}) == pytest.approx(0.25, rel=1e-3)
+
+
+def test_dropout_hides_values_from_the_encoder_in_training_alone():
+    rows = np.ones((64, 6), "float32")
+    model = aezoo.build("vae", input_shape=(6,), hidden=(8,), latent_dim=2, dropout=0.5, seed=0)
+    plain = aezoo.build("vae", input_shape=(6,), hidden=(8,), latent_dim=2, seed=0)
+    plain.set_weights(model.get_weights())
+    assert len(np.unique(model.encoder(rows, training=True)[0].numpy(), axis=0)) > 16  # of 2^6
+    assert np.array_equal(model.encoder(rows)[0], plain.encoder(rows)[0])
+    assert model.evaluate(rows, verbose=0) == plain.evaluate(rows, verbose=0)

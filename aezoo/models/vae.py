@@ -7,7 +7,8 @@ Both terms are in nats per example: summed over values, or over the code, and av
 batch; with `kl_weight=1` the loss is the negative evidence lower bound (ELBO) of log p(x).
 
 Sources: Kingma & Welling, "Auto-encoding variational Bayes" (2014); Higgins et al., "beta-VAE"
-(2017), for a weight other than 1.
+(2017), for a weight other than 1; Shu et al., "Amortized inference regularization" (2018), for an
+encoder that learns from rows in part hidden.
 """
 
 from typing import Annotated, Literal
@@ -25,7 +26,7 @@ from aezoo.likelihood import importance_nll
 from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_density
 from aezoo.models.conv import conv_decoder, conv_encoder
 from aezoo.models.dense import dense_decoder
-from aezoo.zoo_model import EVALUATION_SEED, Weight, Width
+from aezoo.zoo_model import EVALUATION_SEED, Share, Weight, Width
 
 Likelihood = Literal["bernoulli", "gaussian"]
 Scale = Annotated[float, Field(gt=0)]
@@ -168,6 +169,8 @@ class DenseVAE(VAE):
         scale: Standard deviation of the Gaussian likelihood, in model units.
         kl_weight: Multiplies the KL term; 1 is the ELBO.
         activation: Of the hidden layers.
+        dropout: Share of a row's values that training hides from the encoder, so that it
+            knows less of training rows by heart and more of others; 0 for none.
 
     Example:
         >>> model = DenseVAE(input_shape=(6,), hidden=(8,), latent_dim=2, likelihood="gaussian")
@@ -184,10 +187,11 @@ class DenseVAE(VAE):
         scale: Scale = 1.0,
         kl_weight: Weight = 1.0,
         activation: str = "relu",
+        dropout: Share = 0.0,
     ):
         output = output_activation(likelihood)
         super().__init__(
-            encoder=dense_posterior(input_shape, hidden, latent_dim, activation),
+            encoder=dense_posterior(input_shape, hidden, latent_dim, activation, dropout),
             decoder=dense_decoder(input_shape, hidden, latent_dim, activation, output),
             likelihood=likelihood,
             scale=scale,
@@ -237,10 +241,11 @@ class ConvVAE(VAE):
         )
 
 
-def dense_posterior(input_shape, hidden, latent_dim, activation):
+def dense_posterior(input_shape, hidden, latent_dim, activation, dropout=0.0):
     """(B, *input_shape) -> mean and log-variance, (B, D) each."""
     x = keras.Input(input_shape)
     h = keras.layers.Flatten()(x) if len(input_shape) > 1 else x  # (B, H*W*C)
+    h = keras.layers.Dropout(dropout)(h) if dropout else h
     for width in hidden:
         h = keras.layers.Dense(width, activation)(h)
     return keras.Model(x, posterior_heads(h, latent_dim), name="encoder")
