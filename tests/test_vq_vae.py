@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import aezoo
 from aezoo import samplers
-from aezoo.data import load
+from aezoo.data import load, sprites
 from aezoo.layers.vector_quantizer import VectorQuantizer, perplexity
 
 TINY = {"input_shape": (8, 8, 1), "filters": (4,), "codes": 6, "code_width": 3}
@@ -77,11 +77,20 @@ def trained():
 def test_it_learns_and_uses_its_codebook(trained):
     model, x, before = trained
     after = model.evaluate(x, verbose=0, return_dict=True)
-    assert after["reconstruction_loss"] < 0.25 * before["reconstruction_loss"]
+    assert after["reconstruction_loss"] < 0.5 * before["reconstruction_loss"]
+    assert np.square(model.predict(x, verbose=0) - x).mean() < x.var() / 3
     assert after["perplexity"] > 8
     assert after["loss"] == pytest.approx(
         after["reconstruction_loss"] + 0.25 * after["commitment_loss"], rel=1e-4
     )
+
+
+def test_mostly_black_pictures_do_not_end_in_all_black():
+    x = sprites.draw(sprites.factors(1200, seed=0)) / np.float32(255)
+    model = aezoo.build("vq_vae", seed=0, input_shape=(32, 32, 1), filters=(16, 32))
+    model.fit(x, epochs=3, batch_size=40, verbose=0)
+    about_the_mean_picture = np.square(x - x.mean(axis=0)).mean()
+    assert np.square(model.predict(x, verbose=0) - x).mean() < 0.5 * about_the_mean_picture
 
 
 def test_the_ids_alone_rebuild_the_rows_and_a_prior_over_them_makes_new_ones(trained, monkeypatch):
