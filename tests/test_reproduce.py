@@ -164,7 +164,8 @@ def few_draws(monkeypatch):
     monkeypatch.setattr(conditional, "PER_LABEL", 100)
     monkeypatch.setattr(samplers.Flow, "STEPS", 20)
     monkeypatch.setattr(samplers.Flow, "COUPLINGS", 2)
-    monkeypatch.setattr(samplers.Autoregressive, "EPOCHS", 1)
+    monkeypatch.setattr(samplers.Autoregressive, "STEPS", 20)
+    monkeypatch.setattr(samplers.Autoregressive, "BLOCK", 10)
     monkeypatch.setattr(samplers.Autoregressive, "WIDTH", 16)
 
 

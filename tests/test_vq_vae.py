@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import aezoo
 from aezoo import samplers
-from aezoo.data import load
+from aezoo.data import load, sprites
 from aezoo.layers.vector_quantizer import VectorQuantizer, perplexity
 
 TINY = {"input_shape": (8, 8, 1), "filters": (4,), "codes": 6, "code_width": 3}
@@ -77,11 +77,20 @@ def trained():
 def test_it_learns_and_uses_its_codebook(trained):
     model, x, before = trained
     after = model.evaluate(x, verbose=0, return_dict=True)
-    assert after["reconstruction_loss"] < 0.25 * before["reconstruction_loss"]
+    assert after["reconstruction_loss"] < 0.5 * before["reconstruction_loss"]
+    assert np.square(model.predict(x, verbose=0) - x).mean() < x.var() / 3
     assert after["perplexity"] > 8
     assert after["loss"] == pytest.approx(
         after["reconstruction_loss"] + 0.25 * after["commitment_loss"], rel=1e-4
     )
+
+
+def test_mostly_black_pictures_do_not_end_in_all_black():
+    x = sprites.draw(sprites.factors(1200, seed=0)) / np.float32(255)
+    model = aezoo.build("vq_vae", seed=0, input_shape=(32, 32, 1), filters=(16, 32))
+    model.fit(x, epochs=3, batch_size=40, verbose=0)
+    about_the_mean_picture = np.square(x - x.mean(axis=0)).mean()
+    assert np.square(model.predict(x, verbose=0) - x).mean() < 0.5 * about_the_mean_picture
 
 
 def test_the_ids_alone_rebuild_the_rows_and_a_prior_over_them_makes_new_ones(trained, monkeypatch):
@@ -90,7 +99,7 @@ def test_the_ids_alone_rebuild_the_rows_and_a_prior_over_them_makes_new_ones(tra
     assert ids.dtype == np.int32 and ids.shape[1:] == (7, 7)
     rebuilt = model.endpoint("decode")(codes=ids[:9])["reconstruction"]
     np.testing.assert_allclose(rebuilt, model.predict(x[:9], verbose=0), atol=1e-6)
-    monkeypatch.setattr(samplers.Autoregressive, "EPOCHS", 6)
+    monkeypatch.setattr(samplers.Autoregressive, "STEPS", 100)
     monkeypatch.setattr(samplers.Autoregressive, "WIDTH", 64)
     prior = samplers.fit(ids, "autoregressive", seed=0)
     new = prior.sample(200, seed=1)
@@ -101,6 +110,25 @@ def test_the_ids_alone_rebuild_the_rows_and_a_prior_over_them_makes_new_ones(tra
     shuffled = np.random.default_rng(0).permutation(ids.reshape(-1)).reshape(ids.shape)
     by_chance = (shuffled[:, :, 1:] == shuffled[:, :, :-1]).mean()
     assert alike[1] > by_chance + 0.5 * (alike[0] - by_chance)
+
+
+def test_a_prior_learns_that_columns_hold_one_id(rng, monkeypatch):
+    ids = np.repeat(rng.integers(0, 6, (500, 1, 4)), 3, axis=1)  # 12 ids, of which 4 are free
+    monkeypatch.setattr(samplers.Autoregressive, "STEPS", 200)
+    monkeypatch.setattr(samplers.Autoregressive, "WIDTH", 32)
+    prior = samplers.fit(ids, "autoregressive")
+    assert prior.nats == pytest.approx(np.log(6) / 3, abs=0.05)
+    drawn = prior.sample(200)
+    assert (drawn[:, 1:] == drawn[:, :-1]).mean() > 0.95
+    assert np.bincount(drawn[:, 0].ravel(), minlength=6).min() > 60  # of 133, were all alike
+
+
+def test_an_id_depends_on_no_later_one():
+    assert samplers._places_before((2, 3)).tolist() == [
+        [0, 0, 0, 0], [1, 0, 0, 0], [2, 0, 0, 0],
+        [0, 0, 1, 2], [4, 1, 2, 3], [5, 2, 3, 0],
+    ]  # fmt: skip
+    assert samplers._places_before((3,))[:, 0].tolist() == [0, 1, 2]  # a series has none above
 
 
 def test_ids_and_numbers_are_not_mixed_up():

@@ -1,9 +1,11 @@
 """Vector-quantised autoencoder: pictures as small grids of codes from a learned codebook.
 
-    q = nearest code of z = encoder(x),   x^ = decoder(q)
-    loss = mean (x - x^)^2 + commitment_weight * mean (z - sg[q])^2
+    q = nearest code of z = encoder(x),   p = decoder(q)
+    loss = mean -log p(x) + commitment_weight * mean (z - sg[q])^2
 
-sg stops the gradient; the codebook follows the encoder by moving averages (see
+p(x) is a Bernoulli likelihood per pixel, not the paper's Gaussian one: the squared errors of a
+sigmoid lose their gradient where it says black, and mostly black pictures drove it there in the
+first steps. sg stops the gradient; the codebook follows the encoder by moving averages (see
 `aezoo.layers.vector_quantizer`). To generate, fit an autoregressive prior to the codes of training
 rows (`aezoo.samplers`) and decode its draws. Source: van den Oord, Vinyals & Kavukcuoglu, "Neural
 discrete representation learning" (2017), equation 3.
@@ -65,6 +67,7 @@ class VQVAE(Autoencoder):
             encoder=keras.Model(x, z, name="encoder"),
             decoder=keras.Model(code, grown(widened), name="decoder"),
             output_range="unit",
+            loss="binary_crossentropy",
             terms=("commitment_loss", "perplexity"),
         )
         self.commitment_weight = commitment_weight
