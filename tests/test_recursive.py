@@ -164,10 +164,10 @@ def test_the_code_is_root_beside_mean_and_the_class_is_read_from_it(tokens):
     np.testing.assert_allclose(codes[1, :4], codes[1, 4:], atol=1e-6)  # one word: it is the tree
 
 
-def test_the_tree_becomes_two_loops_in_onnx_one_to_plan_and_one_to_grow():
+def test_the_tree_becomes_one_loop_in_onnx():
     model = built()
     graph = convert(model.endpoint("classify"), model).graph
-    assert [node.op_type for node in graph.node].count("Loop") == 2
+    assert [node.op_type for node in graph.node].count("Loop") == 1
 
 
 def test_it_learns_which_of_two_words_came_first():
