@@ -12,7 +12,7 @@ from aezoo.data.named import review_fold, review_sentences
 from aezoo.export.onnx_graph import convert
 from aezoo.layers.trees import GreedyTree
 from aezoo.measures import recursive as measures
-from aezoo.models.recursive import RecursiveAE, log_ratios
+from aezoo.models.recursive import RecursiveAE
 from aezoo.zoo_model import seeded
 
 TINY = {"input_shape": (7,), "vocabulary": 11, "width": 4}
@@ -168,32 +168,6 @@ def test_classes_and_the_shares_that_say_the_same_have_one_loss(tokens):
     for name in ("classification_loss", "node_loss"):
         assert mixed[name] == pytest.approx(0.7 * one[name] + 0.3 * other[name], rel=1e-5)
     assert mixed["accuracy"] == one["accuracy"]  # of the likelier class
-
-
-def test_pretraining_starts_as_naive_bayes(rng):
-    x, y = rng.integers(1, 11, (60, 7)).astype("int32"), rng.dirichlet(np.ones(3), 60)
-    with seeded(0):
-        model = RecursiveAE(**TINY | {"classes": 3, "dropout": 0.0})
-    words, tree = model.encoder.get_layer("words"), model.encoder.get_layer("tree")
-    words.set_weights([np.zeros((11, 4))])
-    tree.set_weights([np.zeros(w.shape) for w in tree.get_weights()])
-    kernel, bias = model.decoder.get_weights()
-    model.decoder.set_weights([np.concatenate([0 * kernel[:4], kernel[4:]]), bias])
-    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(20).repeat()
-    counts = np.array([[(y[:, k, None] * (x == w)).sum() for k in range(3)] for w in range(11)])
-    (history,) = model.pretrain(batches, 1, steps_per_epoch=3)
-    ratios = log_ratios(counts)
-    assert history["spread"] == pytest.approx(np.abs(ratios[1:]).mean(), rel=1e-5)
-    p = model.endpoint("classify")(tokens=x)["probabilities"]
-    log_odds = np.log(p[:, 1:] / p[:, :1])  # inner nodes are 0; all rows have 7 words
-    np.testing.assert_allclose(log_odds, ratios[x].sum(axis=1), atol=1e-4)
-
-
-def test_pretraining_needs_targets_and_room(tokens):
-    with pytest.raises(aezoo.ZooError, match="needs a target"):
-        built().pretrain(tokens, 1)
-    with pytest.raises(aezoo.ZooError, match="no room"):
-        built(classes=6).pretrain(None, 1)
 
 
 def test_the_code_is_root_beside_mean_and_the_class_is_read_from_it(tokens):

@@ -9,13 +9,8 @@ neighbours of the lowest E (see `aezoo.layers.trees`). y is a class, or shares o
 -log p(y) is the cross-entropy. The paper fits the first term afterwards, by a logistic regression
 on the same two vectors; here it is learned with the others.
 
-`pretrain` starts the vectors of words, and how the decoder reads their mean, from counts: the log
-of how much more often a word is said in one class than in another. Gradients do not find that in a
-few thousand sentences before they have learned them by heart.
-
 Source: Socher, Pennington, Huang, Ng & Manning, "Semi-supervised recursive autoencoders for
-predicting sentiment distributions" (2011); the counts are those of Wang & Manning, "Baselines and
-bigrams: simple, good sentiment and topic classification" (2012).
+predicting sentiment distributions" (2011).
 """
 
 from typing import Annotated
@@ -89,7 +84,7 @@ class RecursiveAE(Classifier, ZooModel):
         )
         self.node_head = keras.layers.Dense(classes, "softmax", dtype="float32", name="node_head")
         self.node_head.build((None, width))
-        self.vocabulary, self.width, self.classes = vocabulary, width, classes
+        self.vocabulary, self.classes = vocabulary, classes
         self.reconstruction_weight, self.node_weight = reconstruction_weight, node_weight
         self.preprocessing = Preprocessing(dtype="int32")
 
@@ -122,7 +117,7 @@ class RecursiveAE(Classifier, ZooModel):
 
     def check_targets(self, x, y, name: str) -> None:
         """Refuse what is neither classes nor shares that add up to 1; batches and tensors pass."""
-        if not isinstance(y, np.ndarray) or y.ndim != 2:
+        if not isinstance(y, np.ndarray) or y.ndim != 2 or not y.size:
             super().check_targets(x, y, name)
         elif y.shape[1] != self.classes or y.min() < 0 or np.abs(y.sum(axis=1) - 1).max() > 1e-4:
             raise ZooError(
@@ -140,52 +135,6 @@ class RecursiveAE(Classifier, ZooModel):
     def metric(self, name: str):
         """Return the metric that a recipe means; `accuracy` takes the likeliest class as true."""
         return CategoricalAccuracy(name) if name == "accuracy" else super().metric(name)
-
-    # ---- counts ----
-
-    def pretrain(
-        self, x, epochs: int, *, batch_size: int = 128, steps_per_epoch=None, callbacks=()
-    ) -> list[dict]:
-        """Let each word's vector hold its log-count ratios, and the decoder read them.
-
-        Each class but the first has a direction of its own, at random. A word moves along it by its
-        ratio, and the decoder multiplies the mean of the nodes along it by how many nodes a tree
-        has on average: so it begins about as naive Bayes, which adds the ratios up. Arguments are
-        those of `ZooModel.pretrain`; `x` yields rows and targets, and is read once.
-
-        Returns:
-            One dict: `epoch` 1, and `spread`, the mean size of a ratio.
-
-        Raises:
-            ZooError: For rows without targets, and for more classes than the width has room for.
-        """
-        if isinstance(x, np.ndarray):
-            self.target_of(x)
-        if self.classes > self.width + 1:
-            raise ZooError(
-                "A vector of a word has no room for the ratios of all classes.",
-                received=f"width={self.width}, classes={self.classes}",
-                do="Give a larger width, or leave train.pretrain_epochs out.",
-            )
-        self.forget()
-        counts, rows = np.zeros((self.vocabulary, self.classes)), 0
-        for tokens, y in x.take(steps_per_epoch or -1):
-            rows += len(tokens)
-            tokens, shares = np.asarray(tokens), np.asarray(self.shares_of(y))
-            for k in range(self.classes):
-                counts[:, k] += np.bincount(
-                    tokens.ravel(), np.repeat(shares[:, k], tokens.shape[1]), self.vocabulary
-                )
-        ratios, words = log_ratios(counts), self.encoder.get_layer("words")
-        (table,), (kernel, bias) = words.get_weights(), self.decoder.get_weights()
-        of_mean = kernel[self.width :]  # (D, K), at random
-        axes = np.linalg.qr(of_mean[:, 1:])[0]  # (D, K-1), orthonormal
-        words.set_weights([table + ratios @ axes.T])
-        nodes = 2.0 * counts[1:].sum() / rows - 1.0
-        read = nodes * np.pad(axes, ((0, 0), (1, 0)))  # (D, K), 0 for the first class
-        of_mean[:] = read - read.mean(axis=1, keepdims=True)
-        self.decoder.set_weights([kernel, bias])
-        return [{"epoch": 1, "spread": float(np.abs(ratios[1:]).mean())}]
 
     # ---- forward ----
 
@@ -238,21 +187,6 @@ class RecursiveAE(Classifier, ZooModel):
     def make_endpoints(self) -> list[Endpoint]:
         """Return `classify` and `encode`."""
         return [self.classify_endpoint(), *super().make_endpoints()]
-
-
-def log_ratios(counts: np.ndarray) -> np.ndarray:
-    """Return log p(word | class k) / p(word | class 0), k = 1 and on: (V, K) -> (V, K-1).
-
-    One is added to each count, and id 0, which is no word, has ratio 0.
-
-    Example:
-        >>> np.exp(log_ratios(np.array([[9.0, 9.0], [3.0, 1.0], [0.0, 2.0]]))).round(2).tolist()
-        [[1.0], [0.5], [3.0]]
-    """
-    words = counts[1:] + 1.0
-    share = words / words.sum(axis=0)  # (V-1, K)
-    ratios = np.log(share[:, 1:] / share[:, :1])
-    return np.concatenate([np.zeros_like(ratios[:1]), ratios])
 
 
 def tree_encoder(input_shape, vocabulary, width, dropout):
