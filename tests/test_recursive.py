@@ -8,7 +8,7 @@ from long_epoch import long_epoch
 
 import aezoo
 from aezoo.data import load, reviews
-from aezoo.data.named import review_sentences
+from aezoo.data.named import review_fold, review_sentences
 from aezoo.export.onnx_graph import convert
 from aezoo.layers.trees import GreedyTree
 from aezoo.measures import recursive as measures
@@ -155,6 +155,21 @@ def test_the_losses_are_those_of_the_tree_grown_by_hand(tokens):
     assert logs["loss"] == pytest.approx(total, rel=1e-4)
 
 
+def test_classes_and_the_shares_that_say_the_same_have_one_loss(tokens):
+    model, y = built(), np.array([1, 0, 0, 1])
+    model.compile(keras.optimizers.SGD(0.1), model.default_loss, metrics=[model.metric("accuracy")])
+    by_class = model.evaluate(tokens, y, verbose=0, return_dict=True)
+    by_share = model.evaluate(tokens, np.eye(2)[y], verbose=0, return_dict=True)
+    assert by_class == pytest.approx(by_share, rel=1e-6)
+    one, other = (
+        model.evaluate(tokens, np.full(4, k), verbose=0, return_dict=True) for k in (0, 1)
+    )
+    mixed = model.evaluate(tokens, np.tile([0.7, 0.3], (4, 1)), verbose=0, return_dict=True)
+    for name in ("classification_loss", "node_loss"):
+        assert mixed[name] == pytest.approx(0.7 * one[name] + 0.3 * other[name], rel=1e-5)
+    assert mixed["accuracy"] == one["accuracy"]  # of the likelier class
+
+
 def test_the_code_is_root_beside_mean_and_the_class_is_read_from_it(tokens):
     model = built()
     codes = model.endpoint("encode")(tokens=tokens)["latent"]
@@ -164,10 +179,10 @@ def test_the_code_is_root_beside_mean_and_the_class_is_read_from_it(tokens):
     np.testing.assert_allclose(codes[1, :4], codes[1, 4:], atol=1e-6)  # one word: it is the tree
 
 
-def test_the_tree_becomes_two_loops_in_onnx_one_to_plan_and_one_to_grow():
+def test_the_tree_becomes_one_loop_in_onnx():
     model = built()
     graph = convert(model.endpoint("classify"), model).graph
-    assert [node.op_type for node in graph.node].count("Loop") == 2
+    assert [node.op_type for node in graph.node].count("Loop") == 1
 
 
 def test_it_learns_which_of_two_words_came_first():
@@ -186,8 +201,8 @@ def test_it_learns_which_of_two_words_came_first():
 
 
 def test_words_are_numbered_by_the_training_rows_alone():
-    sentences, labels = review_sentences("reviews_sample")
-    data = load("reviews_sample")
+    sentences, ratings = review_sentences("reviews_sample")
+    labels, data = reviews.classes_of(ratings), load("reviews_sample")
     sizes = [len(rows) for rows in data.roles().values()]
     assert sizes == [500, 500, 500] and sorted(labels).count(1) == 750
     every = np.concatenate([rows.index for rows in data.roles().values()])
@@ -203,11 +218,20 @@ def test_words_are_numbered_by_the_training_rows_alone():
 
 
 def test_every_row_tests_in_exactly_one_fold():
-    sentences, labels = review_sentences("reviews_sample")
-    tested = [
-        reviews.source("sample", sentences, labels, fold).parts["test"].index for fold in range(3)
-    ]
+    tested = [review_fold("reviews_sample", fold).parts["test"].index for fold in range(3)]
     assert sorted(np.concatenate(tested)) == list(range(1500))
+
+
+def test_rated_reviews_are_the_same_rows_with_the_ratings_as_targets():
+    _, ratings = review_sentences("ratings_sample")
+    plain, rated = load("reviews_sample").roles(), load("ratings_sample").roles()
+    for role, rows in rated.items():
+        np.testing.assert_array_equal(rows.array(), plain[role].array())
+        np.testing.assert_array_equal(rows.labels, plain[role].labels)
+        assert plain[role].targets is None
+        log_odds = np.log(rows.targets[:, 1] / rows.targets[:, 0])
+        np.testing.assert_allclose(log_odds, ratings[rows.index], atol=1e-5)
+        np.testing.assert_array_equal(rows.targets.argmax(axis=1), rows.labels)
 
 
 def test_missing_reviews_are_named_with_the_embedded_ones(monkeypatch):
@@ -263,6 +287,8 @@ def test_unknown_ids_classes_and_missing_targets_are_refused(tokens):
         model.fit(tokens)
     with pytest.raises(aezoo.ZooError, match="from 0 to 1"):
         model.fit(tokens, np.array([0, 1, 2, 0]))
+    with pytest.raises(aezoo.ZooError, match="no shares of 2 classes"):
+        model.fit(tokens, np.full((4, 2), 0.7))
     with pytest.raises(aezoo.ZooError, match="from 0 to 10"):
         model.fit(tokens + 11, np.zeros(4, int))
     with pytest.raises(aezoo.ZooError, match="two tokens"):

@@ -41,10 +41,11 @@ def load(
 
     Args:
         source: A name (`sample`, `digits`, `mnist`, `fashion_mnist`, `cifar10`, `cifar100`,
-            `ecg5000`, `brain_mri`, `photos`, `movie_reviews`, `reviews_sample`, `moving_mnist`,
-            `moving_digits`, `cmudict_letters`, `cmudict_phones`, `letters_sample`,
-            `phones_sample`, `sprites`), a folder of pictures, a `.npy`, `.npz`, `.csv` or
-            `.parquet` file, an array `(N, ...)`, a pair `(x, y)`, or a pandas table.
+            `ecg5000`, `brain_mri`, `photos`, `movie_reviews`, `reviews_sample`, `movie_ratings`,
+            `ratings_sample`, `moving_mnist`, `moving_digits`, `cmudict_letters`,
+            `cmudict_phones`, `letters_sample`, `phones_sample`, `sprites`), a folder of pictures,
+            a `.npy`, `.npz`, `.csv` or `.parquet` file, an array `(N, ...)`, a pair `(x, y)`, or
+            a pandas table.
         section: Size, classes, window, fractions and seed of the split; None takes the defaults.
         modality: What the rows are: `image`, `features`, `series`, `tokens` or `video`; a tuple
             names what a model takes, the preferred one first; None takes what the source says or

@@ -1,9 +1,9 @@
 """Data sets that have a name.
 
-Eight need no other place: samples of Fashion-MNIST, of film reviews, of a dictionary (twice) and
-brain slices are in this package, the digits and their films in scikit-learn, sprites are drawn. The
-others are looked for in the folder that the environment variable AEZOO_DATA names, then (but for
-film reviews and the dictionary) downloaded through Keras, which keeps them for the next time.
+Nine need no other place: samples of Fashion-MNIST, of film reviews (twice), of a dictionary (twice)
+and brain slices are in this package, the digits and their films in scikit-learn, sprites are drawn.
+The others are looked for in the folder that the environment variable AEZOO_DATA names, then (but
+for film reviews and the dictionary) downloaded through Keras, which keeps them for the next time.
 """
 
 import gzip
@@ -27,6 +27,7 @@ EMBEDDED = (
     "digits",
     "brain_mri",
     "reviews_sample",
+    "ratings_sample",
     "moving_digits",
     "letters_sample",
     "phones_sample",
@@ -48,7 +49,7 @@ PHOTOS = {
     "validation": ("coffee.png",),
     "test": ("chelsea.png", "flower.jpg"),
 }
-_REVIEWS_FILE = "movieReviewSnippets_GroundTruth.txt"
+_REVIEWS_FILE = "movie_reviews/movieReviewSnippets_GroundTruth.txt"
 _IDX_FILES = {
     "x_train": "train-images-idx3-ubyte.gz",
     "y_train": "train-labels-idx1-ubyte.gz",
@@ -166,33 +167,49 @@ def photos() -> Source:
 
 def movie_reviews() -> Source:
     """10,072 sentences of film reviews as word ids, `(48,)` int32; negative 0, positive 1."""
-    return reviews.source("movie_reviews", *review_sentences("movie_reviews"))
+    return review_fold("movie_reviews")
 
 
 def reviews_sample() -> Source:
     """The first 750 sentences of each class of `movie_reviews`."""
-    return reviews.source("reviews_sample", *review_sentences("reviews_sample"))
+    return review_fold("reviews_sample")
+
+
+def movie_ratings() -> Source:
+    """The same rows as `movie_reviews`, with shares of blame and praise as the target, `(2,)`."""
+    return review_fold("movie_ratings")
+
+
+def ratings_sample() -> Source:
+    """The same rows as `reviews_sample`, with shares of blame and praise as the target, `(2,)`."""
+    return review_fold("ratings_sample")
+
+
+def review_fold(name: str, fold: int = 0) -> Source:
+    """Return one of the four data sets of reviews, tested by this fold."""
+    sentences, ratings = review_sentences(name)
+    return reviews.source(name, sentences, ratings, fold, rated="ratings" in name)
 
 
 def review_sentences(name: str) -> tuple[list[str], np.ndarray]:
-    """Return the sentences (N texts) and classes (N,) of `movie_reviews` or `reviews_sample`.
+    """Return the sentences (N texts) and ratings (N,) of one of the four data sets of reviews.
 
     Raises:
         ZooError: If AEZOO_DATA has no such file; there is no download.
     """
-    if name == "reviews_sample":
+    if name.endswith("_sample"):
         sample = resources.files("aezoo.data") / "samples" / "reviews_sample.tsv"
         with resources.as_file(sample) as path:
             return reviews.read(path)
     root = os.environ.get(ENVIRONMENT)
-    path = Path(root or "").expanduser() / name / _REVIEWS_FILE
+    path = Path(root or "").expanduser() / _REVIEWS_FILE
     if not root or not path.is_file():
         raise ZooError(
             f"The data set {name} was not found: {ENVIRONMENT} "
-            + (f"has no {name}/{_REVIEWS_FILE}." if root else "is not set."),
+            + (f"has no {_REVIEWS_FILE}." if root else "is not set."),
             received=name,
             do="Put the file there (it comes with VADER, Hutto & Gilbert 2014), or use the "
-            "embedded reviews_sample.",
+            f"embedded {name.removeprefix('movie_')}_sample.",
         )
     return reviews.read(path)
 
@@ -282,6 +299,8 @@ LOADERS = {
         photos,
         movie_reviews,
         reviews_sample,
+        movie_ratings,
+        ratings_sample,
         moving_mnist,
         moving_digits,
         cmudict_letters,

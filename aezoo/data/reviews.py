@@ -4,6 +4,9 @@ Sentences by Pang & Lee (2005), each with the mean rating of twenty people from 
 Gilbert (2014). Ratings of 0.5 or more praise (1), of -0.5 or less condemn (0); those between are
 left out. Rows are dealt into folds with a fixed seed: one tests, the next validates, the others
 train, and the words are numbered by the training rows alone.
+
+A rating r also says how clear a sentence is. As a target it becomes the share of praise
+1 / (1 + e^-r), from 0.02 to 0.98, which is on the side of 0.5 that the class is on.
 """
 
 import collections
@@ -61,7 +64,7 @@ def rows_of(sentences: list[str], ids: dict[str, int]) -> np.ndarray:
 
 
 def read(path: Path) -> tuple[list[str], np.ndarray]:
-    """Return the clear sentences of a table (id, mean rating, sentence) and their classes.
+    """Return the clear sentences of a table (id, mean rating, sentence) and their ratings.
 
     Raises:
         ZooError: If the file is no such table.
@@ -75,7 +78,28 @@ def read(path: Path) -> tuple[list[str], np.ndarray]:
             f"{path} cannot be read: {error}.", do="Fetch the file again; it is damaged."
         ) from None
     clear = np.flatnonzero(np.abs(ratings) >= _CLEAR)
-    return [table[i][2] for i in clear], (ratings[clear] > 0).astype("int64")
+    return [table[i][2] for i in clear], ratings[clear]
+
+
+def classes_of(ratings: np.ndarray) -> np.ndarray:
+    """Return 1 for praise, 0 for blame.
+
+    Example:
+        >>> classes_of(np.array([-0.5, 3.2])).tolist()
+        [0, 1]
+    """
+    return (ratings > 0).astype("int64")
+
+
+def shares_of(ratings: np.ndarray) -> np.ndarray:
+    """Return the shares of blame and praise, float32: (N,) -> (N, 2).
+
+    Example:
+        >>> shares_of(np.array([0.0, 4.0]))[:, 1].round(2)
+        array([0.5 , 0.98], dtype=float32)
+    """
+    praise = 1.0 / (1.0 + np.exp(-ratings))
+    return np.stack([1.0 - praise, praise], axis=1).astype("float32")
 
 
 def fold_count(rows: int) -> int:
@@ -83,23 +107,31 @@ def fold_count(rows: int) -> int:
     return min(10, max(3, rows // 500))
 
 
-def source(name: str, sentences: list[str], labels: np.ndarray, fold: int = 0) -> Source:
+def source(
+    name: str, sentences: list[str], ratings: np.ndarray, fold: int = 0, *, rated: bool = False
+) -> Source:
     """Return the rows in their roles.
 
     Args:
         name: Of the data set.
         sentences: N texts.
-        labels: (N,).
+        ratings: (N,).
         fold: Which fold tests; the next one validates.
+        rated: Whether the targets are the shares of the classes.
     """
-    folds = np.array_split(
-        np.random.default_rng(_SEED).permutation(len(labels)), fold_count(len(labels))
-    )
+    labels, count = classes_of(ratings), len(ratings)
+    targets = shares_of(ratings) if rated else None
+    folds = np.array_split(np.random.default_rng(_SEED).permutation(count), fold_count(count))
     folds = [*folds[fold:], *folds[:fold]]
     roles = {"train": np.concatenate(folds[2:]), "validation": folds[1], "test": folds[0]}
     ids = numbered([sentences[i] for i in roles["train"]])
     parts = {
-        role: Part(rows_of([sentences[i] for i in which], ids), labels[which], index=which)
+        role: Part(
+            rows_of([sentences[i] for i in which], ids),
+            labels[which],
+            targets[which] if rated else None,
+            index=which,
+        )
         for role, which in roles.items()
     }
     note = f"Fold {fold} of {len(folds)} tests; words are numbered by the training rows."

@@ -6,8 +6,9 @@
 with n the words below a child. Each step merges, in every row at once, the neighbours of the lowest
 E; T - 1 steps make any row of T words one vector. A step looks at two new pairs, not at all.
 
-The choices have no gradient, so they are made first. Then the chosen tree is computed for all nodes
-at once, as often as the deepest tree is deep: then every node has got its children's vectors.
+A node stands where its first word stood. So nothing moves while a tree grows: the neighbour on the
+right is as many places away as the node has words, and what is left at place 0 is the root. The
+choices have no gradient; the vectors that are merged have one.
 
 Source: Socher, Pennington, Huang, Ng & Manning (2011), equations 1, 4, 5 and 7.
 """
@@ -19,6 +20,7 @@ from keras import ops
 from aezoo.layers.lengths import valid_steps
 
 _TIE = 1e-4  # per place: equal pairs, as of repeated words, merge from the left in every runtime
+_NEVER = 1e30  # an error that no pair has
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -65,77 +67,67 @@ class GreedyTree(keras.layers.Layer):
         """Return root, mean, error, nodes and merges."""
         words, length = inputs
         length = ops.maximum(ops.cast(length, "int32"), 1)  # (B, 1)
-        merges, depth = self.plan(words, length)
-        nodes, errors = self.grow(words, merges, depth)
-        steps = words.shape[1]
-        root = tf.where(length > 1, steps + length - 2, 0)[:, 0]
+        root, left, right, merges = self.grow(words, length)
+        real = ops.cast(merges[..., 2] > 0, words.dtype)  # (B, T-1)
+        sizes = [ops.maximum(ops.cast(merges[..., i], words.dtype), 1.0) for i in (2, 3)]
+        nodes, errors = self.merged(left, right, *sizes)
+        nodes, errors = nodes * real[..., None], errors * real
         count = ops.cast(length, words.dtype)
-        valid = ops.cast(valid_steps(length, steps), words.dtype)[..., None]
-        every = ops.concatenate([words, nodes], axis=1)  # (B, 2T-1, D)
+        valid = ops.cast(valid_steps(length, words.shape[1]), words.dtype)[..., None]
         return {
-            "root": _pick(tf.one_hot(root, 2 * steps - 1), every),
+            "root": root,
             "mean": (ops.sum(words * valid, axis=1) + ops.sum(nodes, axis=1)) / (2.0 * count - 1.0),
             "error": ops.sum(errors, axis=1, keepdims=True) / ops.maximum(count - 1.0, 1.0),
             "nodes": nodes,
             "merges": merges,
         }
 
-    def plan(self, words, length):
-        """Return the merges of each row, int32 (B, T-1, 4), and the depth of the deepest tree."""
-        batch, steps = words.shape[0], words.shape[1]
-        ones = ops.ones_like(words[..., 0])  # (B, T)
-        parents, errors = self.merged(words[:, :-1], words[:, 1:], ones[:, :-1], ones[:, 1:])
-        ids = ones * tf.range(steps, dtype=words.dtype)
-        facts = ops.stack([ids, ones, 0.0 * ones], axis=-1)  # (B, T, 3): id, words below, height
-        merges = tf.TensorArray(tf.int32, steps - 1, element_shape=(batch, 4))
+    def grow(self, words, length):
+        """Return root (B, D), left and right children (B, T-1, D) twice, and merges (B, T-1, 4)."""
+        batch, steps, width = words.shape
+        places = tf.range(steps)[None]  # (1, T)
+        ones = tf.ones_like(words[:, 1:, 0])
+        _, errors = self.merged(words[:, :-1], words[:, 1:], ones, ones)
+        errors = tf.pad(tf.stop_gradient(errors), ((0, 0), (0, 1)))  # (B, T), with the right one
+        errors = tf.where(places < length - 1, errors, _NEVER)
+        ids = tf.zeros_like(errors, tf.int32) + places  # (B, T)
+        sizes = tf.cast(places < length, tf.int32)  # (B, T), 0 where no node stands
+        kept = [
+            tf.TensorArray(kind, steps - 1, element_shape=(batch, size))
+            for kind, size in ((words.dtype, width), (words.dtype, width), (tf.int32, 4))
+        ]
 
-        def merge(t, now, facts, parents, errors, merges):
-            left = length - 1 - t  # (B, 1), pairs that are left
-            place = tf.where(left > 0, _lowest(errors, left), steps)  # beyond: nothing changes
-            at = tf.one_hot(place[:, 0], steps)  # (B, T)
-            one, two = _pick(at, facts), _pick(_right_of(at), facts)  # (B, 3), the children
-            chosen = [one[:, 0], two[:, 0], one[:, 1], two[:, 1]]
-            merges = merges.write(t, tf.cast(tf.stack(chosen, axis=1), tf.int32))
-            name = one[:, 0] * 0.0 + tf.cast(steps + t, words.dtype)
-            made = [name, one[:, 1] + two[:, 1], 1.0 + tf.maximum(one[:, 2], two[:, 2])]
-            made, parent = tf.stack(made, axis=1), _pick(at[:, :-1], parents)
-            stays = tf.range(steps)[None] <= place  # (B, T), what is right of it moves up
-            now, facts = (
-                tf.where(at[..., None] > 0, new[:, None], _closed_up(rows, stays))
-                for rows, new in ((now, parent), (facts, made))
-            )
-            parents, errors = (_closed_up(rows, stays[:, :-1]) for rows in (parents, errors))
-            for shift in (-1, 0):  # the two pairs that the new vector is part of
-                pair = tf.one_hot(place[:, 0] + shift, steps)
-                ends = (pair, _right_of(pair))
-                sizes = [tf.maximum(_pick(end, facts)[:, 1:2], 1.0) for end in ends]
-                new, error = self.merged(*(_pick(end, now)[:, None] for end in ends), *sizes)
-                here = pair[:, :-1] > 0
-                parents = tf.where(here[..., None], new, parents)
-                errors = tf.where(here, error, errors)
-            return t + 1, now, facts, parents, errors, merges
+        def merge(t, now, errors, ids, sizes, lefts, rights, merges):
+            place = tf.where(t < length - 1, _lowest(errors), steps)  # (B, 1); beyond: none
+            at = places == place  # (B, T)
+            words_left = _number(at, sizes)  # (B, 1)
+            after = places == place + words_left
+            words_right = _number(after, sizes)
+            left, right = _pick(at, now), _pick(after, now)  # (B, 1, D)
+            facts = [_number(at, ids), _number(after, ids), words_left, words_right]
+            parent, _ = self.merged(left, right, *(_at_least_1(n) for n in facts[2:]))
+            now = tf.where(at[..., None], parent, now)
+            ids = tf.where(at, steps + t, ids)
+            sizes = tf.where(at, words_left + words_right, tf.where(after, 0, sizes))
+            before = tf.where((sizes > 0) & (places < place), places, -1)
+            before = places == tf.reduce_max(before, axis=1, keepdims=True)  # the node on the left
+            behind = place + words_left + words_right  # (B, 1), where the one on the right stands
+            three = [before, at, places == behind]  # two pairs
+            ends = tf.stop_gradient(tf.concat([_pick(where, now) for where in three], axis=1))
+            counts = _at_least_1(tf.concat([_number(where, sizes) for where in three], axis=1))
+            _, new = self.merged(ends[:, :-1], ends[:, 1:], counts[:, :-1], counts[:, 1:])
+            errors = tf.where(after, _NEVER, errors)
+            errors = tf.where(before & (place < steps), new[:, :1], errors)
+            errors = tf.where(at, tf.where(behind < length, new[:, 1:], _NEVER), errors)
+            errors = tf.stop_gradient(errors)
+            lefts, rights = lefts.write(t, left[:, 0]), rights.write(t, right[:, 0])
+            merges = merges.write(t, tf.concat(facts, axis=1))
+            return t + 1, now, errors, ids, sizes, lefts, rights, merges
 
-        state = (0, words, facts, parents, errors, merges)
+        state = (0, words, errors, ids, sizes, *kept)
         state = tf.while_loop(lambda t, *_: t < steps - 1, merge, state)
-        depth = tf.cast(tf.reduce_max(state[2][:, 0, 2]), tf.int32)
-        return tf.transpose(state[-1].stack(), (1, 0, 2)), depth  # (T-1, B, 4) -> (B, T-1, 4)
-
-    def grow(self, words, merges, depth):
-        """Return the inner nodes of planned trees (B, T-1, D), and their E (B, T-1)."""
-        steps = words.shape[1]
-        left, right = (tf.one_hot(merges[..., i], 2 * steps - 1) for i in (0, 1))
-        sizes = [tf.maximum(tf.cast(merges[..., i], words.dtype), 1.0) for i in (2, 3)]
-        real = tf.cast(merges[..., 2] > 0, words.dtype)  # (B, T-1)
-
-        def level(k, nodes, errors):
-            every = tf.concat([words, nodes], axis=1)  # (B, 2T-1, D)
-            children = (tf.matmul(left, every), tf.matmul(right, every))  # (B, T-1, D) each
-            nodes, errors = self.merged(*children, *sizes)
-            return k + 1, nodes * real[..., None], errors * real
-
-        state = (0, tf.zeros_like(words[:, 1:]), tf.zeros_like(real))
-        _, nodes, errors = tf.while_loop(lambda k, *_: k < depth, level, state)
-        return nodes, errors
+        kept = [tf.transpose(array.stack(), (1, 0, 2)) for array in state[-3:]]  # (B, T-1, ...)
+        return state[1][:, 0], *kept
 
     def compute_output_spec(self, inputs):
         """Return the specs of root, mean, error, nodes and merges."""
@@ -145,25 +137,21 @@ class GreedyTree(keras.layers.Layer):
         return specs | {"merges": keras.KerasTensor((batch, steps - 1, 4), dtype="int32")}
 
 
-def _lowest(errors, left):
-    """Return the place of the lowest error among the first `left`: (B, T-1), (B, 1) -> (B, 1)."""
-    place = tf.range(errors.shape[1])[None]
-    tie = _TIE * tf.cast(place, errors.dtype)
-    score = tf.where(place < left, -errors - tie, -1e30)
-    return tf.cast(ops.top_k(score, 1)[1], tf.int32)  # an argmin of floats breaks in ONNX
+def _lowest(errors):
+    """Return the place of the lowest error: (B, T) -> (B, 1)."""
+    tie = _TIE * tf.range(errors.shape[1], dtype=errors.dtype)[None]
+    return tf.cast(ops.top_k(-errors - tie, 1)[1], tf.int32)  # an argmin of floats breaks in ONNX
 
 
 def _pick(where, vectors):
-    """Return the vector that a row of 0 and one 1 points at: (B, P), (B, P, D) -> (B, D)."""
-    return tf.matmul(where[:, None], vectors)[:, 0]
+    """Return the vector at the one place, 0 if there is none: (B, T), (B, T, D) -> (B, 1, D)."""
+    return tf.matmul(tf.cast(where, vectors.dtype)[:, None], vectors)
 
 
-def _right_of(at):
-    """Return the row of one 1, or none, that points one place further: (B, T) -> (B, T)."""
-    return tf.pad(at[:, :-1], ((0, 0), (1, 0)))
+def _number(where, numbers):
+    """Return the number at the one place, 0 if there is none: (B, T), (B, T) -> (B, 1)."""
+    return tf.reduce_sum(tf.where(where, numbers, 0), axis=1, keepdims=True)
 
 
-def _closed_up(rows, stays):
-    """Return rows whose values move one place to the left but where they stay: (B, P, ...)."""
-    moved = tf.concat([rows[:, 1:], rows[:, -1:]], axis=1)
-    return tf.where(stays[..., None] if len(rows.shape) == 3 else stays, rows, moved)
+def _at_least_1(counts):
+    return tf.cast(tf.maximum(counts, 1), tf.float32)

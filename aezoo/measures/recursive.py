@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from aezoo.data import DataSet, Rows, reviews
 from aezoo.data.dataset import assemble
-from aezoo.data.named import review_sentences
+from aezoo.data.named import review_fold, review_sentences
 from aezoo.registry import build_entry
 from aezoo.training import train
 from aezoo.zoo_model import ZooModel
@@ -25,17 +25,16 @@ def fold_accuracy(model: ZooModel, dataset: DataSet) -> dict[str, float]:
 
     Args:
         model: With an endpoint `classify`, trained on `dataset` or new.
-        dataset: `movie_reviews` or `reviews_sample`.
+        dataset: One of the four data sets of reviews.
 
     Returns:
         `accuracy`, the mean over the folds, `lowest fold` and `highest fold`; in percent.
     """
-    sentences, labels = review_sentences(dataset.origin)
+    _, ratings = review_sentences(dataset.origin)
     scores = [accuracy(model, dataset.test)]
     is_new = int(model.optimizer.iterations) == 0
-    for fold in range(1, reviews.fold_count(len(labels))):
-        found = reviews.source(dataset.origin, sentences, labels, fold)
-        data = assemble(found, dataset.section)
+    for fold in range(1, reviews.fold_count(len(ratings))):
+        data = assemble(review_fold(dataset.origin, fold), dataset.section)
         with tempfile.TemporaryDirectory() as folder:
             other = (
                 build_entry(model.entry, seed=model.entry.train.seed)
@@ -64,15 +63,12 @@ def naive_bayes(dataset: DataSet) -> dict[str, float]:
     It is fitted on what the model is trained on: all folds but the one that tests and the one
     that validates.
     """
-    sentences, labels = review_sentences(dataset.origin)
+    sentences, ratings = review_sentences(dataset.origin)
     scores = []
-    for fold in range(reviews.fold_count(len(labels))):
-        parts = reviews.source(dataset.origin, sentences, labels, fold).parts
-        text, known = (
-            {role: [values[i] for i in part.index] for role, part in parts.items()}
-            for values in (sentences, labels)
-        )
+    for fold in range(reviews.fold_count(len(ratings))):
+        parts = review_fold(dataset.origin, fold).parts
+        text = {role: [sentences[i] for i in part.index] for role, part in parts.items()}
         classifier = make_pipeline(TfidfVectorizer(), MultinomialNB())
-        classifier.fit(text["train"], known["train"])
-        scores.append(100.0 * classifier.score(text["test"], known["test"]))
+        classifier.fit(text["train"], parts["train"].labels)
+        scores.append(100.0 * classifier.score(text["test"], parts["test"].labels))
     return {"accuracy": float(np.mean(scores))}

@@ -5,8 +5,9 @@
            + node_weight * mean over inner nodes -log p(y | node)
 
 E is the error of the two children as their parent remembers them; a tree grows by merging the
-neighbours of the lowest E (see `aezoo.layers.trees`). The paper fits the first term afterwards, by
-a logistic regression on the same two vectors; here it is learned with the others.
+neighbours of the lowest E (see `aezoo.layers.trees`). y is a class, or shares of the classes: then
+-log p(y) is the cross-entropy. The paper fits the first term afterwards, by a logistic regression
+on the same two vectors; here it is learned with the others.
 
 Source: Socher, Pennington, Huang, Ng & Manning, "Semi-supervised recursive autoencoders for
 predicting sentiment distributions" (2011).
@@ -17,6 +18,7 @@ from typing import Annotated
 import keras
 import numpy as np
 from keras import ops
+from keras.metrics import CategoricalAccuracy
 from pydantic import Field
 
 from aezoo.classifying import Classifier
@@ -33,7 +35,8 @@ class RecursiveAE(Classifier, ZooModel):
     """Merge the words of a sentence into one vector, and tell its class.
 
     Rows are ids of words, int32 `(T,)`, padded on the right with 0. Targets are classes `(B,)`,
-    from 0 to `classes - 1`. `call` answers probabilities `(B, classes)`.
+    from 0 to `classes - 1`, or shares of the classes `(B, classes)`, which add up to 1. `call`
+    answers probabilities `(B, classes)`.
 
     Args:
         input_shape: `(T,)`, the words of the longest row; at least 2.
@@ -76,7 +79,7 @@ class RecursiveAE(Classifier, ZooModel):
             encoder=tree_encoder(input_shape, vocabulary, width, dropout),
             decoder=class_decoder(2 * width, classes, dropout),
             output_range="unit",
-            loss="sparse_categorical_crossentropy",
+            loss="categorical_crossentropy",
             terms=("reconstruction_loss", "node_loss"),
         )
         self.node_head = keras.layers.Dense(classes, "softmax", dtype="float32", name="node_head")
@@ -112,11 +115,32 @@ class RecursiveAE(Classifier, ZooModel):
                     do="Build with a larger vocabulary, or number rare words 1.",
                 )
 
+    def check_targets(self, x, y, name: str) -> None:
+        """Refuse what is neither classes nor shares that add up to 1; batches and tensors pass."""
+        if not isinstance(y, np.ndarray) or y.ndim != 2 or not y.size:
+            super().check_targets(x, y, name)
+        elif y.shape[1] != self.classes or y.min() < 0 or np.abs(y.sum(axis=1) - 1).max() > 1e-4:
+            raise ZooError(
+                f"{name} holds no shares of {self.classes} classes.",
+                received=f"{y.dtype} {y.shape} from {y.min():g} to {y.max():g}",
+                do=f"Give {self.classes} numbers per row, 0 or more, which add up to 1.",
+            )
+
+    def shares_of(self, y):
+        """Return targets as shares of the classes, (B,) or (B, classes) -> (B, classes)."""
+        if len(y.shape) == 2:
+            return ops.cast(y, "float32")
+        return ops.one_hot(ops.cast(y, "int32"), self.classes)
+
+    def metric(self, name: str):
+        """Return the metric that a recipe means; `accuracy` takes the likeliest class as true."""
+        return CategoricalAccuracy(name) if name == "accuracy" else super().metric(name)
+
     # ---- forward ----
 
     def pair(self, x, y, training: bool):
         """Return `({tokens, target}, target)`: inner nodes are told the class as well."""
-        y = self.target_of(x) if y is None else y
+        y = self.shares_of(self.target_of(x) if y is None else y)
         return {"tokens": x, "target": y}, y
 
     def call(self, x, training=False):
@@ -136,9 +160,9 @@ class RecursiveAE(Classifier, ZooModel):
 
     def node_loss(self, tree, target):
         """Return -log p(class | node) in nats, averaged over the inner nodes of the batch."""
-        p = self.node_head(tree["nodes"])  # (B, T-1, classes)
-        true = ops.one_hot(ops.cast(target, "int32"), self.classes)[:, None]  # (B, 1, classes)
-        nats = -ops.log(ops.maximum(ops.sum(p * true, axis=-1), 1e-7))  # (B, T-1)
+        p = ops.maximum(self.node_head(tree["nodes"]), 1e-7)  # (B, T-1, classes)
+        target = ops.cast(target, "float32")[:, None]  # (B, 1, classes)
+        nats = -ops.sum(target * ops.log(p), axis=-1)  # (B, T-1)
         real = ops.cast(tree["merges"][..., 2] > 0, nats.dtype)
         return ops.sum(nats * real) / ops.maximum(ops.sum(real), 1.0)
 
