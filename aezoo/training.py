@@ -292,12 +292,14 @@ def _fit(model, entry, dataset, out, state, callbacks, figures, console) -> Run:
         if first_epoch < recipe.epochs and checkpoint.stopped_early(state, recipe.patience):
             first_epoch = recipe.epochs  # it had ended; only the last files are missing
 
+    rows = dataset.train
+    rows = type(rows)(rows.x, rows.labels, model.targets_of(rows), rows.index)
     watchers = _callbacks(recipe, dataset, history, out)
     bar = ProgressBar(recipe.epochs, plan.steps * plan.batch_size, console)
     saver = checkpoint.Checkpoint(out / "checkpoint.npz", watchers, history, state)
     try:
         model.fit(
-            _batches(model, recipe, dataset, plan, first_epoch),
+            _batches(model, recipe, rows, plan, first_epoch),
             steps_per_epoch=plan.steps,
             initial_epoch=first_epoch,
             epochs=recipe.epochs,
@@ -324,13 +326,13 @@ def _fit(model, entry, dataset, out, state, callbacks, figures, console) -> Run:
     return run
 
 
-def _batches(model, recipe: TrainSection, dataset, plan, first_epoch: int) -> tf.data.Dataset:
+def _batches(model, recipe: TrainSection, rows, plan, first_epoch: int) -> tf.data.Dataset:
     return training_batches(
-        dataset.train,
+        rows,
         plan,
         seed=recipe.seed,
         first_epoch=first_epoch,
-        prepare=_prepare(model, dataset.train, recipe),
+        prepare=_prepare(model, rows, recipe),
     )
 
 
@@ -338,12 +340,13 @@ def _pretrain(model, recipe: TrainSection, dataset, plan, out: Path, console) ->
     """Pretrain once, before the first epoch, and keep the history beside that of the epochs."""
     console.print(f"Pretraining, {recipe.pretrain_epochs} epochs for each stage.", style="dim")
     bar = ProgressBar(recipe.pretrain_epochs, plan.steps * plan.batch_size, console)
+    schedule = _schedule(recipe, recipe.pretrain_epochs)
     try:
         history = model.pretrain(
-            _batches(model, recipe, dataset, plan, first_epoch=0),
+            _batches(model, recipe, dataset.train, plan, first_epoch=0),
             recipe.pretrain_epochs,
             steps_per_epoch=plan.steps,
-            callbacks=(StopOnNonFinite(), bar, *_warm_up(recipe)),
+            callbacks=(*schedule, StopOnNonFinite(), bar, *_warm_up(recipe)),
         )
     finally:
         bar.close()
@@ -373,18 +376,25 @@ def _callbacks(recipe: TrainSection, dataset, history: list[dict], out: Path) ->
     logs = keras.callbacks.TensorBoard(out / "logs", write_graph=False, update_freq="epoch")
     watchers = [StopOnNonFinite(), HistoryFile(out / "history.csv", history), early, logs]
     watchers += _warm_up(recipe)
-    if recipe.schedule in _SHARES:
-        share = _SHARES[recipe.schedule]
-        schedule = keras.callbacks.LearningRateScheduler(
-            lambda epoch: recipe.learning_rate * share(epoch, recipe.epochs)
+    schedule = _schedule(recipe, recipe.epochs)
+    if recipe.schedule == "plateau":
+        patience = max(2, (recipe.patience or 10) // 2)
+        schedule = [
+            keras.callbacks.ReduceLROnPlateau(monitor, factor=0.5, patience=patience, mode=mode)
+        ]
+    return [*schedule, *watchers]  # first, so that the history has its learning rate
+
+
+def _schedule(recipe: TrainSection, epochs: int) -> list:
+    """Return the callback that sets the learning rate over so many epochs, if the recipe has it."""
+    if recipe.schedule not in _SHARES:
+        return []
+    share = _SHARES[recipe.schedule]
+    return [
+        keras.callbacks.LearningRateScheduler(
+            lambda epoch: recipe.learning_rate * share(epoch, epochs)
         )
-    elif recipe.schedule == "plateau":
-        schedule = keras.callbacks.ReduceLROnPlateau(
-            monitor, factor=0.5, patience=max(2, (recipe.patience or 10) // 2), mode=mode
-        )
-    else:
-        return watchers
-    return [schedule, *watchers]  # first, so that the history has its learning rate
+    ]
 
 
 def _warm_up(recipe: TrainSection) -> list:

@@ -243,6 +243,14 @@ class ZooModel(keras.Model):
             do="Leave train.pretrain_epochs out.",
         )
 
+    def targets_of(self, rows) -> np.ndarray | None:
+        """Return the targets that `fit` takes for training rows, after `pretrain`.
+
+        Args:
+            rows: `aezoo.data.Rows`, with targets or without.
+        """
+        return rows.targets
+
     def compile_part(self, part: "ZooModel") -> None:
         """Compile a model that `pretrain` trains alone, its optimizer new but set like this one."""
         part.compile(

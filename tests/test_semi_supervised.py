@@ -9,9 +9,10 @@ from scipy.stats import norm
 import aezoo
 from aezoo.data import load
 from aezoo.errors import ZooError
+from aezoo.label_spread import spread_labels
 from aezoo.measures import semi_supervised
 from aezoo.measures.semi_supervised import spread
-from aezoo.models.semi_supervised import SemiSupervisedVAE, StackedSemiSupervisedVAE
+from aezoo.models.semi_supervised import SemiSupervisedVAE, StackedSemiSupervisedVAE, UprightVAE
 from aezoo.specs import UNLABELLED
 
 TINY = {"input_shape": (4,), "classes": 3, "hidden": (5,), "latent_dim": 2}
@@ -89,7 +90,8 @@ def test_the_stacked_model_takes_features_for_rows(rows):
     m, lv = (np.asarray(v) for v in model.feature_decoder(code))
     expected = -norm.logpdf(seen, m, np.exp(lv / 2)).sum(-1)
     np.testing.assert_allclose(model.row_nll(seen, code), expected, rtol=1e-5)
-    np.testing.assert_allclose(model.seen(rows, training=False), seen)
+    for view in model.views(rows, training=False):
+        np.testing.assert_allclose(view, seen)
     np.testing.assert_allclose(model.decoder(code), model.m1.decoder(m), rtol=1e-6)
     np.testing.assert_allclose(
         model.encoder(rows)[:, :3],
@@ -121,11 +123,13 @@ def test_pretraining_trains_m1_alone_and_fit_all_the_rest(rows):
     assert all(same(m1_after[:8], m1_last[:8])) and not any(same(rest_after, rest_last))
 
 
-def test_a_run_cut_off_goes_on_to_the_same_bits_with_its_labels(tmp_path, rng):
+@pytest.mark.parametrize("spread", [False, True])
+def test_a_run_cut_off_goes_on_to_the_same_bits_with_its_labels(tmp_path, rng, spread):
     rows = (rng.random((60, 4)) > 0.5).astype("float32")
     data = (rows, rng.integers(0, 3, 60))
     recipe = {name: value for name, value in TINY.items() if name != "input_shape"}
     recipe |= {"feature_hidden": (5,), "features": 2, "pretrain_epochs": 2, "batch_size": 16}
+    recipe |= {"spread": spread, "schedule": "cosine"}
     whole, resumed = train_and_resume("m1_m2", data, tmp_path, **recipe | {"data.labelled": 6})
     told = [(run.data.train.labels != UNLABELLED).sum() for run in (whole, resumed)]
     assert told == [6, 6]
@@ -183,6 +187,64 @@ def test_targets_that_are_no_classes_are_refused(model, rows):
         model.fit(rows, np.full(6, -2))
     with pytest.raises(ZooError, match="no sample weights"):
         model.fit(rows, np.zeros(6, int), sample_weight=np.ones(6), verbose=0)
+
+
+def test_labels_follow_a_bent_sheet_that_distance_does_not(rng):
+    """Two half circles in each other: the far end of the own one is further than the other."""
+    angle = rng.uniform(0, np.pi, 400)
+    moons = np.stack([np.cos(angle), np.sin(angle)], 1)
+    moons[200:] = [1.0, 0.4] - moons[200:]
+    codes = moons + 0.05 * rng.normal(size=moons.shape)
+    labels = np.full(400, UNLABELLED)
+    labels[[np.argmin(angle[:200]), 200 + np.argmin(angle[200:])]] = [5, 2]
+    answered = spread_labels(codes, labels)
+    assert (answered[:200] == 5).mean() > 0.97 and (answered[200:] == 2).mean() > 0.97
+    nearest = np.linalg.norm(codes[:, None] - codes[labels >= 0], axis=-1).argmin(1)
+    assert (nearest == np.repeat([0, 1], 200)).mean() < 0.85
+
+
+def test_rows_beside_the_graph_ask_their_nearest_and_told_ones_stay(rng, monkeypatch):
+    monkeypatch.setattr("aezoo.label_spread.GRAPH_ROWS", 40)
+    truth = np.repeat([1, 0], 60)
+    codes = rng.normal(size=(120, 2)) + 9 * truth[:, None]
+    labels = np.full(120, UNLABELLED)
+    labels[[3, 4, 80]] = [1, 0, 0]  # the second is wrong, and told
+    answered = spread_labels(codes, labels)
+    assert answered[4] == 0 and (np.delete(answered == truth, 4)).mean() > 0.6
+    assert answered[80] == 0 and answered[3] == 1
+
+
+def test_a_model_that_spreads_labels_tells_all_rows(rng):
+    rows = aezoo.data.TrainRows(rng.random((30, 4), "float32"), targets=np.full(30, UNLABELLED))
+    with aezoo.zoo_model.seeded(0):
+        plain, spreading = (
+            StackedSemiSupervisedVAE(**TINY, feature_hidden=(5,), features=2, spread=spread)
+            for spread in (False, True)
+        )
+    assert (spreading.targets_of(rows) == UNLABELLED).all()  # nothing is told
+    rows.targets[[2, 9]] = [0, 2]
+    assert (plain.targets_of(rows) == rows.targets).all()
+    told = spreading.targets_of(rows)
+    assert told[2] == 0 and told[9] == 2 and set(told) == {0, 2}
+
+
+def test_encoders_see_distorted_pictures_in_training_alone():
+    pictures = np.zeros((3, 8, 8, 1), "float32")
+    pictures[:, 2:6, 3:5] = 1.0
+    with aezoo.zoo_model.seeded(0):
+        model = SemiSupervisedVAE(
+            input_shape=(8, 8, 1), classes=3, hidden=(5,), latent_dim=2, distortion=1.0
+        )
+    seen, explained = (np.asarray(v) for v in model.views(pictures, training=True))
+    np.testing.assert_array_equal(explained, pictures)
+    assert all(np.abs(a - b).max() > 0.05 for a, b in zip(seen, pictures, strict=True))
+    for view in model.views(pictures, training=False):
+        np.testing.assert_array_equal(view, pictures)
+    with aezoo.zoo_model.seeded(0):
+        m1 = UprightVAE((8, 8, 1), (5,), 2)
+    shown, target = m1.pair(pictures, None, training=True)
+    assert np.abs(np.asarray(shown) - pictures).max() > 0.05
+    np.testing.assert_array_equal(target, pictures)
 
 
 def test_labels_of_two_clusters_spread_from_one_row_each(rng):

@@ -9,8 +9,15 @@ in nats, averaged over the rows of a batch, the classification term over those w
 M2 is this on the rows themselves; M1+M2 is this on draws from the codes of a variational
 autoencoder, M1, that is trained on all rows before and stays as it is.
 
-Source: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models"
+Three things are not the paper's, and are off by default. With `distortion` encoders see pictures
+turned, slanted and moved in training, and decoders answer for the picture as it was: whatever q
+sees, the bound is one. `feature_kl_weight` below 1 lets M1's codes tell more than its bound would.
+With `spread` labels go over a graph of M1's codes first, and every row counts as told: the classes
+are then the graph's, and the sum over y above has no part in them.
+
+Sources: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models"
 (2014), equations 6 to 9; its alpha is `classification_weight` times the share of labelled rows.
+Im, Ahn, Memisevic & Bengio, "Denoising criterion for variational auto-encoding framework" (2017).
 """
 
 import math
@@ -25,6 +32,8 @@ from aezoo.autoencoder import Autoencoder
 from aezoo.classifying import Classifier
 from aezoo.endpoints import Endpoint, TensorSpec
 from aezoo.errors import ZooError
+from aezoo.label_spread import spread_labels
+from aezoo.layers.corruption import Corruption
 from aezoo.layers.sampling import GaussianSampling
 from aezoo.losses import BernoulliNLL, GaussianNLL, gaussian_kl, gaussian_log_density, nll_of_rows
 from aezoo.models.dense import dense_decoder
@@ -40,6 +49,8 @@ from aezoo.specs import UNLABELLED, label_spec
 from aezoo.zoo_model import EVALUATION_SEED, Share, Weight, Width
 
 Classes = Annotated[int, Field(ge=2)]
+Level = Annotated[float, Field(ge=0)]
+_AT_ONCE = 1000  # rows that are encoded
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -80,6 +91,8 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         kl_weight: Of the style's KL term; 1 is the bound.
         classification_weight: Of the mean cross-entropy of rows whose class is told.
         dropout: Share of the classifier's hidden values that training hides.
+        distortion: How strongly pictures are distorted before encoders see them in training; the
+            level of `aezoo.layers.corruption`.
         activation: Of the hidden layers.
 
     Example:
@@ -104,6 +117,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         kl_weight: Weight = 1.0,
         classification_weight: Weight = 10.0,
         dropout: Share = 0.0,
+        distortion: Level = 0.0,
         activation: str = "softplus",
     ):
         output = output_activation(likelihood)
@@ -113,11 +127,12 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
             posterior=style_posterior(classes, hidden, latent_dim, activation),
             decoder=dense_decoder(input_shape, hidden, classes + latent_dim, activation, output),
             loss=BernoulliNLL() if likelihood == "bernoulli" else GaussianNLL(scale),
+            distortion=distortion,
         )
         self.classes, self.latent_dim = classes, latent_dim
         self.kl_weight, self.classification_weight = kl_weight, classification_weight
 
-    def _set_up(self, classifier, trunk, posterior, decoder, loss, before=None):
+    def _set_up(self, classifier, trunk, posterior, decoder, loss, distortion, before=None):
         """Make encoder and decoder of the parts.
 
         Args:
@@ -126,6 +141,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
             posterior: (B, H) and (B, C) -> mean and log-variance of the style, (B, D) each.
             decoder: (B, C + D) -> rows.
             loss: Of rows.
+            distortion: Of pictures before they are seen in training, its level.
             before: Rows -> mean and log-variance of what is seen; None where it is the rows.
         """
         x = keras.Input((before or classifier).input_shape[1:])
@@ -143,6 +159,11 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         )
         self.classifier, self.trunk, self.posterior = classifier, trunk, posterior
         self.sampling, self.warmth = GaussianSampling(), warmth()
+        self.distortion = Corruption("distortion", distortion) if distortion else None
+
+    def shown(self, x, training: bool):
+        """Return what encoders are shown of rows, of the same shape: in training, distorted."""
+        return self.distortion(x, training=True) if training and self.distortion else x
 
     def draw(self, mean, log_variance, training: bool, seed: int):
         """Return fresh draws in training, the same each time with a seed otherwise; all (B, D)."""
@@ -152,13 +173,13 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
 
     # ---- what M1+M2 has otherwise ----
 
-    def seen(self, x, training: bool):
-        """Return what the class and the style are inferred from, for rows (B, *input_shape)."""
-        return x
+    def views(self, x, training: bool):
+        """Return what class and style are inferred from, and what they are to explain, (B, ...)."""
+        return self.shown(x, training), x
 
-    def row_nll(self, seen, code):
-        """Return -log p(seen | code) in nats, (B,)."""
-        return nll_of_rows(self.loss, seen, self.decoder(code, training=False), "The bound")
+    def row_nll(self, explained, code):
+        """Return -log p(explained | code) in nats, (B,)."""
+        return nll_of_rows(self.loss, explained, self.decoder(code, training=False), "The bound")
 
     # ---- training ----
 
@@ -174,7 +195,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
                 do="Leave them out; rows without a class are labelled -1.",
             )
         c, rows = self.classes, ops.shape(y)[0]
-        seen = self.seen(x, training)
+        seen, explained = self.views(x, training)
         logits = ops.cast(self.classifier(seen, training=training), "float32")
         log_p = ops.log_softmax(logits, axis=-1)  # (B, C)
         told = ops.cast(y >= 0, "float32")[:, None]  # (B, 1)
@@ -186,7 +207,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         mean, log_variance = self.posterior([h, every], training=training)  # (B*C, D)
         z = self.draw(mean, log_variance, training, EVALUATION_SEED)
         code = ops.concatenate([every, z], axis=-1)  # (B*C, C + D)
-        nll = self.row_nll(ops.repeat(seen, c, axis=0), code)  # (B*C,)
+        nll = self.row_nll(ops.repeat(explained, c, axis=0), code)  # (B*C,)
         kl = gaussian_kl(mean, log_variance)  # (B*C,)
 
         expected = [ops.sum(weights * ops.reshape(v, (-1, c)), axis=-1) for v in (nll, kl)]
@@ -256,9 +277,15 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         latent_dim: D, the width of the style.
         likelihood: Of M1: `bernoulli` for values in [0, 1], `gaussian` for real ones.
         scale: Standard deviation of the Gaussian likelihood, in model units.
+        feature_kl_weight: Of M1's KL term; 1 is its bound.
         kl_weight: Of the style's KL term; 1 is the bound.
         classification_weight: Of the mean cross-entropy of rows whose class is told.
         dropout: Share of the classifier's hidden values that training hides.
+        distortion: How strongly pictures are distorted before encoders see them in training; the
+            level of `aezoo.layers.corruption`.
+        spread: Whether `aezoo.train` spreads the labels over M1's codes to all rows first, by
+            `aezoo.label_spread`; each row then counts as told, so that the classes are those of the
+            graph, and the bound of rows whose class is not told has no part in them.
         activation: Of the hidden layers.
 
     Example:
@@ -279,13 +306,23 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         latent_dim: Width = 50,
         likelihood: Likelihood = "bernoulli",
         scale: Scale = 1.0,
+        feature_kl_weight: Weight = 1.0,
         kl_weight: Weight = 1.0,
         classification_weight: Weight = 10.0,
         dropout: Share = 0.0,
+        distortion: Level = 0.0,
+        spread: bool = False,
         activation: str = "softplus",
     ):
-        m1 = DenseVAE(
-            input_shape, feature_hidden, features, likelihood, scale, activation=activation
+        m1 = UprightVAE(
+            input_shape,
+            feature_hidden,
+            features,
+            likelihood,
+            scale,
+            feature_kl_weight,
+            activation,
+            distortion,
         )
         feature_decoder = feature_decoder_of(classes + latent_dim, hidden, features, activation)
         code = keras.Input((classes + latent_dim,))
@@ -295,10 +332,12 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
             posterior=style_posterior(classes, hidden, latent_dim, activation),
             decoder=keras.Model(code, m1.decoder(feature_decoder(code)[0]), name="decoder"),
             loss=m1.default_loss,
+            distortion=distortion,
             before=m1.encoder,
         )
         self.m1, self.feature_decoder = m1, feature_decoder
         self.m1.trainable = False  # but in `pretrain`
+        self.spread = spread
         self.classes, self.latent_dim = classes, latent_dim
         self.kl_weight, self.classification_weight = kl_weight, classification_weight
 
@@ -330,15 +369,65 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         epochs_seen = range(len(logs["loss"]))
         return [{"epoch": n + 1} | {k: v[n] for k, v in logs.items()} for n in epochs_seen]
 
-    def seen(self, x, training: bool):
-        """Return a draw from M1's posterior, (B, features); the same each time in evaluation."""
-        mean, log_variance = self.m1.encoder(x, training=False)
-        return self.draw(mean, log_variance, training, EVALUATION_SEED + 1)
+    def targets_of(self, rows):
+        """Return the classes that `fit` takes for training rows, with `spread` one for each."""
+        if not self.spread or not (rows.targets != UNLABELLED).any():
+            return rows.targets
+        codes = [
+            self.m1.encoder(self.preprocessing.apply(some.array()), training=False)[0].numpy()
+            for start in range(0, len(rows), _AT_ONCE)
+            for some in [rows.take(np.arange(start, min(start + _AT_ONCE, len(rows))))]
+        ]
+        return spread_labels(np.concatenate(codes), rows.targets)
 
-    def row_nll(self, seen, code):
-        """Return -log p(seen | code) in nats, (B,), by the widths that are learned."""
+    def views(self, x, training: bool):
+        """Return a draw from M1's posterior, (B, features), twice; a fixed one in evaluation."""
+        mean, log_variance = self.m1.encoder(self.shown(x, training), training=False)
+        drawn = self.draw(mean, log_variance, training, EVALUATION_SEED + 1)
+        return drawn, drawn
+
+    def row_nll(self, explained, code):
+        """Return -log p(explained | code) in nats, (B,), by the widths that are learned."""
         mean, log_variance = self.feature_decoder(code, training=False)
-        return -gaussian_log_density(seen, mean, log_variance)
+        return -gaussian_log_density(explained, mean, log_variance)
+
+
+@keras.saving.register_keras_serializable(package="aezoo")
+class UprightVAE(DenseVAE):
+    """A fully connected VAE that is shown distorted pictures in training and rebuilds them upright.
+
+    Args:
+        input_shape: Shape of one row.
+        hidden: Widths of the encoder's layers; the decoder mirrors them.
+        latent_dim: Width of the code.
+        likelihood: `bernoulli` for values in [0, 1], `gaussian` for real ones.
+        scale: Standard deviation of the Gaussian likelihood, in model units.
+        kl_weight: Multiplies the KL term; 1 is the bound.
+        activation: Of the hidden layers.
+        distortion: The level of `aezoo.layers.corruption`; 0 makes it a `DenseVAE`.
+
+    Example:
+        >>> UprightVAE(input_shape=(6, 6, 1), hidden=(8,), latent_dim=2).latent_shape
+        (2,)
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[Width, ...] = (28, 28, 1),
+        hidden: tuple[Width, ...] = (600, 600),
+        latent_dim: Width = 50,
+        likelihood: Likelihood = "bernoulli",
+        scale: Scale = 1.0,
+        kl_weight: Weight = 1.0,
+        activation: str = "relu",
+        distortion: Level = 1.0,
+    ):
+        super().__init__(input_shape, hidden, latent_dim, likelihood, scale, kl_weight, activation)
+        self.distortion = Corruption("distortion", distortion) if distortion else None
+
+    def pair(self, x, y, training: bool):
+        """Return `(distorted x, x)` in training, `(x, x)` otherwise."""
+        return (self.distortion(x, training=True) if training and self.distortion else x), x
 
 
 def class_network(seen, classes, hidden, dropout, activation):
