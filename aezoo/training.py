@@ -293,7 +293,8 @@ def _fit(model, entry, dataset, out, state, callbacks, figures, console) -> Run:
             first_epoch = recipe.epochs  # it had ended; only the last files are missing
 
     rows = dataset.train
-    rows = type(rows)(rows.x, rows.labels, model.targets_of(rows), rows.index)
+    if (targets := model.targets_of(rows)) is not rows.targets:
+        rows = type(rows)(rows.x, rows.labels, targets, rows.index)
     watchers = _callbacks(recipe, dataset, history, out)
     bar = ProgressBar(recipe.epochs, plan.steps * plan.batch_size, console)
     saver = checkpoint.Checkpoint(out / "checkpoint.npz", watchers, history, state)
