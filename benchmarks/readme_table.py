@@ -49,15 +49,22 @@ def reference_and_ours(e: Entry) -> str:
     best = min(seeds) if r.better == "lower" else max(seeds)
     ours = best if r.of_seeds == "best" else rows["mean"]
     how = "1 seed" if len(seeds) == 1 else f"{r.of_seeds} of {len(seeds)} seeds"
-    missed = any(row["what"] == "mean" and row["beside"] == "not reached" for row in table)
-    how += ", not reached" if missed else ""
-    others = {
-        name: [float(row["value"]) for row in other if row["what"] == "mean"]
-        for name in r.variants
-        if (other := read(f"reproduced/{e.name}_{name}.csv"))
-    }
-    beside = "".join(f"; `--variant {name}` {value:.4g}" for name, (value,) in others.items())
+    how += ", not reached" if _missed(table) else ""
+    beside = "".join(_variant(e, name) for name in r.variants)
     return f"{aim} / **{ours:.4g}** ({how}); untrained {rows['untrained']:.4g}{beside}"
+
+
+def _missed(table: list[dict]) -> bool:
+    return any(row["what"] == "mean" and row["beside"] == "not reached" for row in table)
+
+
+def _variant(e: Entry, name: str) -> str:
+    """Return what a second recipe of an entry reached; nothing where it was not measured."""
+    table, v = read(f"reproduced/{e.name}_{name}.csv"), e.reference.variants[name]
+    sign = "≤" if e.reference.better == "lower" else "≥"
+    aim = "" if v.goal is None else f", aim {sign} {v.goal:g}{', not reached' * _missed(table)}"
+    means = [float(row["value"]) for row in table if row["what"] == "mean"]
+    return "".join(f"; `--variant {name}`: {v.figure}{aim}: **{mean:.4g}**" for mean in means)
 
 
 def tasks() -> str:
