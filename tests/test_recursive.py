@@ -170,6 +170,41 @@ def test_classes_and_the_shares_that_say_the_same_have_one_loss(tokens):
     assert mixed["accuracy"] == one["accuracy"]  # of the likelier class
 
 
+def test_pretraining_counts_how_much_each_class_says_a_word(rng):
+    x, y = rng.integers(0, 11, (60, 7)).astype("int32"), rng.dirichlet(np.ones(3), 60)
+    with seeded(0):
+        model = RecursiveAE(**TINY | {"classes": 3})
+    before = model.encoder.get_layer("words").get_weights()[0]
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(20).repeat()
+    (history,) = model.pretrain(batches, 2, steps_per_epoch=3)
+    table = model.encoder.get_layer("words").get_weights()[0]
+    said = np.array(
+        [[y[:, k] @ (x == word).sum(axis=1) + 1 for k in range(3)] for word in range(11)]
+    )
+    said /= said[1:].sum(axis=0)
+    ratios = np.log(said[1:, 1:] / said[1:, :1])
+    np.testing.assert_allclose(table[1:, :2], 0.5 * ratios, atol=1e-5)
+    np.testing.assert_array_equal(table[0, :2], 0.0)
+    np.testing.assert_array_equal(table[:, 2:], before[:, 2:])
+    assert history == {"epoch": 1, "spread": pytest.approx(np.abs(ratios).mean(), rel=1e-5)}
+
+
+def test_pretraining_takes_classes_as_well(tokens):
+    tables = []
+    for y in (np.array([1, 0, 0, 1]), np.eye(2)[[1, 0, 0, 1]]):
+        model = built()
+        model.pretrain(tf.data.Dataset.from_tensors((tokens, y)), 1)
+        tables.append(model.encoder.get_layer("words").get_weights()[0])
+    np.testing.assert_array_equal(*tables)
+
+
+def test_pretraining_needs_targets_and_room(tokens):
+    with pytest.raises(aezoo.ZooError, match="needs a target"):
+        built().pretrain(tokens, 1)
+    with pytest.raises(aezoo.ZooError, match="no room"):
+        built(classes=6).pretrain(None, 1)
+
+
 def test_the_code_is_root_beside_mean_and_the_class_is_read_from_it(tokens):
     model = built()
     codes = model.endpoint("encode")(tokens=tokens)["latent"]
