@@ -7,12 +7,14 @@ from resumption import train_and_resume
 from scipy.stats import norm
 
 import aezoo
+from aezoo.checks.bench import bench_of, one_step, tiny
 from aezoo.data import load
 from aezoo.errors import ZooError
 from aezoo.label_spread import spread_labels
 from aezoo.measures import semi_supervised
 from aezoo.measures.semi_supervised import spread
 from aezoo.models.semi_supervised import SemiSupervisedVAE, StackedSemiSupervisedVAE, UprightVAE
+from aezoo.registry import find
 from aezoo.specs import UNLABELLED
 
 TINY = {"input_shape": (4,), "classes": 3, "hidden": (5,), "latent_dim": 2}
@@ -282,3 +284,15 @@ def test_unlabelled_rows_help(rng):
         answered = model.endpoint("classify")(features=x)["label"][:, 0]
         errors[name] = (answered != truth).mean()
     assert errors["all"] < 0.05 < errors["labelled"]
+
+
+@pytest.mark.parametrize("name", ["kl_weight", "classification_weight"])
+def test_the_weights_of_m1_m2_change_its_loss_which_that_of_m1_alone_does_not(name):
+    entry = find("stacked_semi_supervised_vae")
+    bench = bench_of(entry)
+
+    def loss(**weights):
+        return one_step(tiny(entry, **weights), bench.x, bench.y)["loss"]
+
+    assert loss(**{name: 21.0}) != loss(**{name: 1.0})
+    assert loss(feature_kl_weight=21.0) == loss(feature_kl_weight=1.0)
