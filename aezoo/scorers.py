@@ -285,9 +285,12 @@ def _neighbours_unit_scale(constants) -> float:
 
 
 def _fit_hybrid(model, seen: Seen) -> dict:
-    """Keep a bank of the codes, turned and scaled to unit covariance, and the usual error."""
-    root = seen.spread["root"]
-    constants = _bank(seen.codes @ root) | {"root": root}
+    """Keep a bank of the codes, centred and scaled to unit covariance, and the usual error.
+
+    Centred first: far from 0, narrow codes lose the digits that tell which are nearest.
+    """
+    mean, root = seen.spread["mean"], seen.spread["root"]
+    constants = _bank((seen.codes - mean) @ root) | {"mean": mean, "root": root}
     constants |= _fit_peak(model, seen) if _is_picture(model) else {}
     some = evenly(len(seen.codes), _USUAL_OF)
     errors = _error({name: array[some] for name, array in seen.scores.items()}, constants)
@@ -303,7 +306,8 @@ def _error(outputs, constants):
 
 def _hybrid(model, x, outputs, constants):
     error = _error(outputs, constants) / constants["usual"]
-    distance = _distance(ops.matmul(_codes_of(model, x), constants["root"]), constants)
+    whitened = ops.matmul(_codes_of(model, x) - constants["mean"], constants["root"])
+    distance = _distance(whitened, constants)
     return ops.log1p(error + 2.0 * ops.square(distance))
 
 

@@ -144,7 +144,9 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         with tempfile.TemporaryDirectory(prefix="aezoo-") as folder:
             self.model_ = self._model_for(data, Path(folder) if out is None else Path(out))
         codes = self._codes(data.train.array(None))
-        if len(np.unique(codes, axis=0)) < self.n_clusters:
+        # Equal rows may have codes that differ in their last bits, by their places in the batch.
+        rounded = np.round(codes / max(float(np.abs(codes).max()), 1e-30), 5)
+        if len(np.unique(rounded, axis=0)) < self.n_clusters:
             raise ZooError(
                 "The codes of the rows are too few different ones for so many clusters.",
                 received=f"{len(np.unique(codes, axis=0))} codes, {self.n_clusters} clusters",
