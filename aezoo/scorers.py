@@ -236,13 +236,17 @@ def _codes_of(model, x):
     return ops.reshape(codes, (-1, int(np.prod(model.latent_shape))))
 
 
+def _whitened(model, x, constants):
+    """Return the codes about their mean, scaled to unit covariance, (B, D)."""
+    return ops.matmul(_codes_of(model, x) - constants["mean"], constants["root"])
+
+
 def _fit_mahalanobis(model, seen: Seen) -> dict:
     return seen.spread
 
 
 def _mahalanobis(model, x, outputs, constants):
-    whitened = ops.matmul(_codes_of(model, x) - constants["mean"], constants["root"])
-    return ops.sqrt(ops.sum(ops.square(whitened), axis=-1))
+    return ops.sqrt(ops.sum(ops.square(_whitened(model, x, constants)), axis=-1))
 
 
 def _mahalanobis_unit_scale(constants) -> float:
@@ -306,8 +310,7 @@ def _error(outputs, constants):
 
 def _hybrid(model, x, outputs, constants):
     error = _error(outputs, constants) / constants["usual"]
-    whitened = ops.matmul(_codes_of(model, x) - constants["mean"], constants["root"])
-    distance = _distance(whitened, constants)
+    distance = _distance(_whitened(model, x, constants), constants)
     return ops.log1p(error + 2.0 * ops.square(distance))
 
 

@@ -146,10 +146,11 @@ class Clusterer(TransformerMixin, ClusterMixin, BaseEstimator):
         codes = self._codes(data.train.array(None))
         # Equal rows may have codes that differ in their last bits, by their places in the batch.
         rounded = np.round(codes / max(float(np.abs(codes).max()), 1e-30), 5)
-        if len(np.unique(rounded, axis=0)) < self.n_clusters:
+        different = len(np.unique(rounded, axis=0))
+        if different < self.n_clusters:
             raise ZooError(
                 "The codes of the rows are too few different ones for so many clusters.",
-                received=f"{len(np.unique(codes, axis=0))} codes, {self.n_clusters} clusters",
+                received=f"{different} codes, {self.n_clusters} clusters",
                 do="Train for longer, or ask for fewer clusters.",
             )
         self.history_ = []
