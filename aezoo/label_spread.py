@@ -1,14 +1,18 @@
-"""Labels of a few rows, spread over a graph of nearest codes to all rows.
+"""Labels of a few rows, spread over a graph of nearest codes to all rows, by Poisson learning.
 
     w_ij = exp(-4 d_ij^2 / r_i^2)       for the K nearest j of i, at distances up to r_i; symmetric
-    S    = D^-1/2 W D^-1/2,  D_ii = sum_j w_ij
-    F   <- alpha S F + (1 - alpha) Y    Y (N, C) is 1 where a row's class is told, else 0
+    L    = D - W,  D_ii = sum_j w_ij
+    L u  = b,  b_i = y_i - mean of y    where a class is told, y_i one-hot, else 0
+    u   <- u + D^-1 (b - L u)           from u = 0, ROUNDS times
 
-The class of a row is the largest of its row of F, that of a row beside the graph the largest of the
-mean of F over its K nearest rows, each scaled to a sum of 1.
+The class of a row is the largest of its row of u, that of a row beside the graph the largest of the
+mean of u over its K nearest rows. A row that no label reaches has none.
 
-Sources: Zhou et al., "Learning with local and global consistency" (2004); Calder et al., "Poisson
-learning" (2020), for the widths.
+Where few rows are told, spreading that holds them to their labels is flat but for spikes at these;
+here labels are sources and sinks that the others level out.
+
+Source: Calder, Cook, Thorpe & Slepcev, "Poisson learning: graph based semi-supervised learning at
+very low label rates" (2020), algorithm 1.
 """
 
 import numpy as np
@@ -18,20 +22,20 @@ from sklearn.neighbors import NearestNeighbors
 from aezoo.specs import UNLABELLED
 from aezoo.spread import evenly
 
-NEIGHBOURS = 10  # K
-GRAPH_ROWS = 20_000  # those that tell a class are among them
-ALPHA, ROUNDS = 0.99, 100
+NEIGHBOURS = 20  # K
+GRAPH_ROWS = 60_000  # those that tell a class are among them
+ROUNDS = 300
 
 
 def spread_labels(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return a class for each row; those that were told stay.
+    """Return a class for each row that a label reaches; those that were told stay.
 
     Args:
         codes: (N, D), of at least two rows that differ.
         labels: (N,) classes, -1 where none is told; at least one is.
 
     Returns:
-        (N,), int64.
+        (N,), int64; -1 where no label reaches a row.
 
     Example:
         >>> codes = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]])
@@ -39,38 +43,42 @@ def spread_labels(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
         [3, 3, 3, 7, 7, 7]
     """
     codes, labels = np.asarray(codes, "float32"), np.asarray(labels, np.int64)
-    known = np.flatnonzero(labels != UNLABELLED)
+    known, rest = np.flatnonzero(labels != UNLABELLED), np.flatnonzero(labels == UNLABELLED)
     _, first = np.unique(codes[known], axis=0, return_index=True)  # not their repeats
     told = known[first]
-    rest = np.flatnonzero(labels == UNLABELLED)
-    graph = np.concatenate([told, rest[evenly(len(rest), GRAPH_ROWS - len(told))]])
     classes, member = np.unique(labels[told], return_inverse=True)
-    y = np.zeros((len(graph), len(classes)))
-    y[np.arange(len(told)), member] = 1.0
-
+    spread = labels.copy()
+    if len(classes) == 1:  # no other to tell it from
+        spread[rest] = classes[0]
+        return spread
+    graph = np.concatenate([told, rest[evenly(len(rest), GRAPH_ROWS - len(told))]])
     count = min(NEIGHBOURS, len(graph) - 1)
     nearest = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(codes[graph])
-    s = _normalised(*nearest.kneighbors())
-    f = y
+    w = _weights(*nearest.kneighbors())
+    b = np.zeros((len(graph), len(classes)))
+    b[np.arange(len(told)), member] = 1.0
+    b[: len(told)] -= b[: len(told)].mean(axis=0)
+    step = 1.0 / np.asarray(w.sum(axis=1))  # (N, 1)
+    u = np.zeros_like(b)
     for _ in range(ROUNDS):
-        f = ALPHA * (s @ f) + (1.0 - ALPHA) * y
-    f = f / np.maximum(f.sum(axis=1, keepdims=True), 1e-12)
-    spread = labels.copy()
-    spread[graph] = classes[f.argmax(axis=1)]
+        u = step * (b + w @ u)  # u + D^-1 (b - (D - W) u)
+
+    def answered(u):
+        return np.where(u.any(axis=1), classes[u.argmax(axis=1)], UNLABELLED)
+
+    spread[graph] = answered(u)
     beside = np.setdiff1d(rest, graph)
     if len(beside):
         voters = nearest.kneighbors(codes[beside], return_distance=False)  # (M, K)
-        spread[beside] = classes[f[voters].mean(axis=1).argmax(axis=1)]
+        spread[beside] = answered(u[voters].mean(axis=1))
     spread[known] = labels[known]
     return spread
 
 
-def _normalised(distances, neighbours):
-    """Return S, (N, N) sparse, of distances and positions of the nearest rows, (N, K) each."""
+def _weights(distances, neighbours):
+    """Return W, (N, N) sparse, of distances and positions of the nearest rows, (N, K) each."""
     n, k = distances.shape
     weights = np.exp(-4.0 * np.square(distances / np.maximum(distances[:, -1:], 1e-12)))
     rows = np.repeat(np.arange(n), k)
     w = sparse.csr_matrix((weights.ravel(), (rows, neighbours.ravel())), (n, n))
-    w = w.maximum(w.T)
-    scale = sparse.diags(1.0 / np.sqrt(np.asarray(w.sum(axis=1)).ravel()))
-    return scale @ w @ scale
+    return w.maximum(w.T)

@@ -60,15 +60,20 @@ def every_weight_gets_a_gradient(entry: Entry) -> None:
 
 @check
 def every_loss_weight_changes_the_loss(entry: Entry) -> str | None:
-    """Each argument of the builder that ends in `_weight` has a say in the loss."""
+    """Each argument of the builder that ends in `_weight` has a say in a loss, of `pretrain` too."""
     bench = bench_of(entry)
     arguments = bench.restored().arguments
     names = [name for name in arguments if name.endswith("_weight")]
+
+    def losses(name: str, value: float) -> list[float]:
+        found = [one_step(tiny(entry, **{name: value}), bench.x, bench.y)["loss"]]
+        if entry.train.pretrain_epochs:
+            batch = tf.data.Dataset.from_tensors((bench.x,))  # an array's rows would be shuffled
+            found += [row["loss"] for row in tiny(entry, **{name: value}).pretrain(batch, 1)]
+        return found
+
     for name in names:
-        low, high = (
-            one_step(tiny(entry, **{name: value}), bench.x, bench.y)["loss"]
-            for value in (arguments[name], 2 * arguments[name] + 1)
-        )
+        low, high = (losses(name, value) for value in (arguments[name], 2 * arguments[name] + 1))
         require(low != high, f"{name} does not change the loss.", low)
     return None if names else "the builder has no argument that ends in `_weight`"
 

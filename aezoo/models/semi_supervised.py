@@ -4,20 +4,27 @@
     L(x, y) = -log p(x | y, z) + log C + kl_weight * KL( q(z | x, y) || p(z) ),  z ~ q(z | x, y)
     loss = L(x, y) - classification_weight * log q(y | x)         for rows whose class is told,
          = sum_y q(y | x) [ L(x, y) + log q(y | x) ]              for all others,
+         + agreement_weight * c(x) * -log q(y* | x')              for every row,
+    y*   = argmax_y q(y | x),  c(x) = 1 - H[q(y | x)] / log C,  both taken as given,
 
 in nats, averaged over the rows of a batch, the classification term over those whose class is told.
+x' is the row as encoders see it in training, distorted; x is the row itself.
 M2 is this on the rows themselves; M1+M2 is this on draws from the codes of a variational
 autoencoder, M1, that is trained on all rows before and stays as it is.
 
-Three things are not the paper's, and are off by default. With `distortion` encoders see pictures
+Four things are not the paper's, and are off by default. With `distortion` encoders see pictures
 turned, slanted and moved in training, and decoders answer for the picture as it was: whatever q
-sees, the bound is one. `feature_kl_weight` below 1 lets M1's codes tell more than its bound would.
+sees, the bound is one. With `agreement_weight` a distorted picture is to have the class of the
+picture itself, the more so the surer that class is. `feature_kl_weight` below 1 lets M1's codes
+tell more than its bound would.
 With `spread` labels go over a graph of M1's codes first, and every row counts as told: the classes
 are then the graph's, and the sum over y above has no part in them.
 
 Sources: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models"
 (2014), equations 6 to 9; its alpha is `classification_weight` times the share of labelled rows.
 Im, Ahn, Memisevic & Bengio, "Denoising criterion for variational auto-encoding framework" (2017).
+Sohn et al., "FixMatch" (2020), for agreement; certainty weighs its rows here, where a threshold
+chooses them there.
 """
 
 import math
@@ -51,6 +58,7 @@ from aezoo.zoo_model import EVALUATION_SEED, Share, Weight, Width
 Classes = Annotated[int, Field(ge=2)]
 Level = Annotated[float, Field(ge=0)]
 _AT_ONCE = 1000  # rows that are encoded
+_VIEWS = 8  # of a picture, that its place in the graph is found by
 
 
 @keras.saving.register_keras_serializable(package="aezoo")
@@ -90,6 +98,8 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         scale: Standard deviation of the Gaussian likelihood, in model units.
         kl_weight: Of the style's KL term; 1 is the bound.
         classification_weight: Of the mean cross-entropy of rows whose class is told.
+        agreement_weight: Of the mean cross-entropy of distorted rows against the class that the
+            model gives to the rows as they are.
         dropout: Share of the classifier's hidden values that training hides.
         distortion: How strongly pictures are distorted before encoders see them in training; the
             level of `aezoo.layers.corruption`.
@@ -116,6 +126,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         scale: Scale = 1.0,
         kl_weight: Weight = 1.0,
         classification_weight: Weight = 10.0,
+        agreement_weight: Weight = 0.0,
         dropout: Share = 0.0,
         distortion: Level = 0.0,
         activation: str = "softplus",
@@ -131,6 +142,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
         )
         self.classes, self.latent_dim = classes, latent_dim
         self.kl_weight, self.classification_weight = kl_weight, classification_weight
+        self.agreement_weight = agreement_weight
 
     def _set_up(self, classifier, trunk, posterior, decoder, loss, distortion, before=None):
         """Make encoder and decoder of the parts.
@@ -155,7 +167,7 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
             decoder=decoder,
             output_range="unit" if isinstance(loss, BernoulliNLL) else "real",
             loss=loss,
-            terms=("kl_loss", "class_kl_loss", "classification_loss"),
+            terms=("kl_loss", "class_kl_loss", "classification_loss", "agreement_loss"),
         )
         self.classifier, self.trunk, self.posterior = classifier, trunk, posterior
         self.sampling, self.warmth = GaussianSampling(), warmth()
@@ -218,14 +230,28 @@ class SemiSupervisedVAE(Classifier, Autoencoder):
             "kl_loss": ops.mean(expected[1]),
             "class_kl_loss": math.log(c) - ops.mean(entropy),
             "classification_loss": ops.sum(missed) / ops.maximum(ops.sum(told), 1.0),
+            "agreement_loss": self.agreement(x, log_p) if self.agreement_weight else 0.0,
         }
         counts = dict.fromkeys(parts, rows) | {"classification_loss": ops.sum(told)}
         for name, value in parts.items():
             self._trackers[name].update_state(value, sample_weight=counts[name])
         style_weight = self.kl_weight * (self.warmth if training else 1.0)
-        factors = (1.0, style_weight, 1.0, self.classification_weight)
+        factors = (1.0, style_weight, 1.0, self.classification_weight, self.agreement_weight)
         # One reduction: of several additions TensorFlow chooses the order anew in every run.
         return ops.sum([f * value for f, value in zip(factors, parts.values(), strict=True)])
+
+    def agreement(self, x, log_p):
+        """Return how far classes of rows as seen are from those of the rows themselves, in nats.
+
+        Args:
+            x: The rows, (B, *input_shape).
+            log_p: Log-probabilities of the classes, of the rows as seen, (B, C).
+        """
+        p = ops.stop_gradient(self.probabilities_of(x))  # (B, C)
+        entropy = -ops.sum(p * ops.log(p + keras.config.epsilon()), axis=-1)  # (B,)
+        certainty = 1.0 - entropy / math.log(self.classes)
+        guess = ops.one_hot(ops.argmax(p, axis=-1), self.classes)  # (B, C)
+        return ops.mean(certainty * -ops.sum(guess * log_p, axis=-1))
 
     def metric(self, name: str):
         """Return the metric that a recipe means by this name; rows without a class count not."""
@@ -280,6 +306,8 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         feature_kl_weight: Of M1's KL term; 1 is its bound.
         kl_weight: Of the style's KL term; 1 is the bound.
         classification_weight: Of the mean cross-entropy of rows whose class is told.
+        agreement_weight: Of the mean cross-entropy of distorted rows against the class that the
+            model gives to the rows as they are.
         dropout: Share of the classifier's hidden values that training hides.
         distortion: How strongly pictures are distorted before encoders see them in training; the
             level of `aezoo.layers.corruption`.
@@ -309,6 +337,7 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         feature_kl_weight: Weight = 1.0,
         kl_weight: Weight = 1.0,
         classification_weight: Weight = 10.0,
+        agreement_weight: Weight = 0.0,
         dropout: Share = 0.0,
         distortion: Level = 0.0,
         spread: bool = False,
@@ -340,6 +369,7 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         self.spread = spread
         self.classes, self.latent_dim = classes, latent_dim
         self.kl_weight, self.classification_weight = kl_weight, classification_weight
+        self.agreement_weight = agreement_weight
 
     def pretrain(
         self, x, epochs: int, *, batch_size: int = 128, steps_per_epoch=None, callbacks=()
@@ -374,11 +404,16 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         if not self.spread or not (rows.targets != UNLABELLED).any():
             return rows.targets
         codes = [
-            self.m1.encoder(self.preprocessing.apply(some.array()), training=False)[0].numpy()
+            self.typical_code(self.preprocessing.apply(some.array()))
             for start in range(0, len(rows), _AT_ONCE)
             for some in [rows.take(np.arange(start, min(start + _AT_ONCE, len(rows))))]
         ]
         return spread_labels(np.concatenate(codes), rows.targets)
+
+    def typical_code(self, x) -> np.ndarray:
+        """Return M1's codes of rows, each the mean over some distortions of it, (B, features)."""
+        seen = [self.distortion.corrupt(x, n) for n in range(_VIEWS)] if self.distortion else [x]
+        return np.mean([self.m1.encoder(view, training=False)[0] for view in seen], axis=0)
 
     def views(self, x, training: bool):
         """Return a draw from M1's posterior, (B, features), twice; a fixed one in evaluation."""
