@@ -159,6 +159,7 @@ def test_what_cannot_be_reproduced_is_said(entry, tmp_path):
 def few_draws(monkeypatch):
     """Let measures draw a few rows; how many they draw is theirs to say, not the entry's."""
     monkeypatch.setattr(likelihood, "SAMPLES", 20)
+    monkeypatch.setattr(likelihood, "MANY", 20)
     monkeypatch.setattr(classification, "EPOCHS", 1)
     monkeypatch.setattr(sampling, "GENERATED", 200)
     monkeypatch.setattr(conditional, "PER_LABEL", 100)

@@ -17,8 +17,8 @@ turned, slanted and moved in training, and decoders answer for the picture as it
 sees, the bound is one. With `agreement_weight` a distorted picture is to have the class of the
 picture itself, the more so the surer that class is. `feature_kl_weight` below 1 lets M1's codes
 tell more than its bound would.
-With `spread` labels go over a graph of M1's codes first, and every row counts as told: the classes
-are then the graph's, and the sum over y above has no part in them.
+With `spread` labels go over a graph of M1's codes first, and every row that they reach counts as
+told: the classes are then the graph's, and the sum over y above has no part in them.
 
 Sources: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models"
 (2014), equations 6 to 9; its alpha is `classification_weight` times the share of labelled rows.
@@ -312,8 +312,8 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         distortion: How strongly pictures are distorted before encoders see them in training; the
             level of `aezoo.layers.corruption`.
         spread: Whether `aezoo.train` spreads the labels over M1's codes to all rows first, by
-            `aezoo.label_spread`; each row then counts as told, so that the classes are those of the
-            graph, and the bound of rows whose class is not told has no part in them.
+            `aezoo.label_spread`; each row that they reach then counts as told, so that the classes
+            are those of the graph, and the bound of rows not told has no part in them.
         activation: Of the hidden layers.
 
     Example:
@@ -400,7 +400,7 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         return [{"epoch": n + 1} | {k: v[n] for k, v in logs.items()} for n in epochs_seen]
 
     def targets_of(self, rows):
-        """Return the classes that `fit` takes for training rows, with `spread` one for each."""
+        """Return the classes that `fit` takes for training rows: told, or with `spread` inferred."""
         if not self.spread or not (rows.targets != UNLABELLED).any():
             return rows.targets
         codes = [
