@@ -60,7 +60,7 @@ def every_weight_gets_a_gradient(entry: Entry) -> None:
 
 @check
 def every_loss_weight_changes_the_loss(entry: Entry) -> str | None:
-    """Each argument of the builder that ends in `_weight` has a say in a loss of fit or pretrain."""
+    """Each argument of the builder that ends in `_weight` has a say in a loss that is trained."""
     bench = bench_of(entry)
     arguments = bench.restored().arguments
     names = [name for name in arguments if name.endswith("_weight")]
