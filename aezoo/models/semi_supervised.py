@@ -400,7 +400,7 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         return [{"epoch": n + 1} | {k: v[n] for k, v in logs.items()} for n in epochs_seen]
 
     def targets_of(self, rows):
-        """Return the classes that `fit` takes for training rows, told or, with `spread`, inferred."""
+        """Return the classes that `fit` takes for training rows, as told or by `spread`."""
         if not self.spread or not (rows.targets != UNLABELLED).any():
             return rows.targets
         codes = [
