@@ -43,9 +43,7 @@ def spread_labels(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
         [3, 3, 3, 7, 7, 7]
     """
     codes, labels = np.asarray(codes, "float32"), np.asarray(labels, np.int64)
-    known, rest = np.flatnonzero(labels != UNLABELLED), np.flatnonzero(labels == UNLABELLED)
-    _, first = np.unique(codes[known], axis=0, return_index=True)  # not their repeats
-    told = known[first]
+    told, rest = np.flatnonzero(labels != UNLABELLED), np.flatnonzero(labels == UNLABELLED)
     classes, member = np.unique(labels[told], return_inverse=True)
     spread = labels.copy()
     if len(classes) == 1:  # no other to tell it from
@@ -71,7 +69,7 @@ def spread_labels(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     if len(beside):
         voters = nearest.kneighbors(codes[beside], return_distance=False)  # (M, K)
         spread[beside] = answered(u[voters].mean(axis=1))
-    spread[known] = labels[known]
+    spread[told] = labels[told]
     return spread
 
 

@@ -236,6 +236,16 @@ def test_rows_beside_the_graph_ask_their_nearest_and_told_ones_stay(rng, monkeyp
     assert answered[80] == 0 and answered[3] == 1
 
 
+def test_a_cluster_that_no_label_reaches_stays_unlabelled(rng):
+    codes = rng.normal(size=(90, 2)) + 99 * np.repeat([0, 1, 2], 30)[:, None]
+    labels = np.full(90, UNLABELLED)
+    labels[[5, 40]] = [3, 8]
+    expected = np.repeat([3, 8, UNLABELLED], 30)
+    np.testing.assert_array_equal(spread_labels(codes, labels), expected)
+    labels[40] = 3  # one class alone has no rival
+    assert (spread_labels(codes, labels) == 3).all()
+
+
 def test_a_model_that_spreads_labels_tells_all_rows(rng):
     rows = aezoo.data.TrainRows(rng.random((30, 4), "float32"), targets=np.full(30, UNLABELLED))
     with aezoo.zoo_model.seeded(0):
@@ -248,6 +258,8 @@ def test_a_model_that_spreads_labels_tells_all_rows(rng):
     assert (plain.targets_of(rows) == rows.targets).all()
     told = spreading.targets_of(rows)
     assert told[2] == 0 and told[9] == 2 and set(told) == {0, 2}
+    repeated = np.r_[np.arange(30), np.resize([2, 9], 60)]  # as `data.labelled` repeats them
+    np.testing.assert_array_equal(spreading.targets_of(rows.take(repeated)), told[repeated])
 
 
 def test_encoders_see_distorted_pictures_in_training_alone():

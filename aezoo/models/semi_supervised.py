@@ -16,9 +16,9 @@ Four things are not the paper's, and are off by default. With `distortion` encod
 turned, slanted and moved in training, and decoders answer for the picture as it was: whatever q
 sees, the bound is one. With `agreement_weight` a distorted picture is to have the class of the
 picture itself, the more so the surer that class is. `feature_kl_weight` below 1 lets M1's codes
-tell more than its bound would.
-With `spread` labels go over a graph of M1's codes first, and every row that they reach counts as
-told: the classes are then the graph's, and the sum over y above has no part in them.
+tell more than its bound would. With `spread` labels go over a graph of M1's codes first, and every
+row that they reach counts as told: the classes are then the graph's, and the sum over y above has
+no part in them.
 
 Sources: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models"
 (2014), equations 6 to 9; its alpha is `classification_weight` times the share of labelled rows.
@@ -403,12 +403,15 @@ class StackedSemiSupervisedVAE(SemiSupervisedVAE):
         """Return the classes that `fit` takes for training rows, as told or by `spread`."""
         if not self.spread or not (rows.targets != UNLABELLED).any():
             return rows.targets
+        # The repeats of a row that is told would be each other's neighbours, and no other's.
+        _, first, again = np.unique(rows.index, return_index=True, return_inverse=True)
+        once = rows.take(first)
         codes = [
             self.typical_code(self.preprocessing.apply(some.array()))
-            for start in range(0, len(rows), _AT_ONCE)
-            for some in [rows.take(np.arange(start, min(start + _AT_ONCE, len(rows))))]
+            for start in range(0, len(once), _AT_ONCE)
+            for some in [once.take(np.arange(start, min(start + _AT_ONCE, len(once))))]
         ]
-        return spread_labels(np.concatenate(codes), rows.targets)
+        return spread_labels(np.concatenate(codes), once.targets)[again]
 
     def typical_code(self, x) -> np.ndarray:
         """Return M1's codes of rows, each the mean over some distortions of it, (B, features)."""
