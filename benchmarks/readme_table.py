@@ -51,7 +51,8 @@ def reference_and_ours(e: Entry) -> str:
     how = "1 seed" if len(seeds) == 1 else f"{r.of_seeds} of {len(seeds)} seeds"
     how += ", not reached" if _missed(table) else ""
     beside = "".join(_variant(e, name) for name in r.variants)
-    return f"{aim} / **{ours:.4g}** ({how}); untrained {rows['untrained']:.4g}{beside}"
+    control = f"{rows['untrained']:.4g}" if "untrained" in rows else "not measured yet"
+    return f"{aim} / **{ours:.4g}** ({how}); untrained {control}{beside}"
 
 
 def _missed(table: list[dict]) -> bool:
