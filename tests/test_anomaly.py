@@ -272,11 +272,3 @@ def test_auto_takes_no_hybrid_whose_covariance_is_of_few_rows():
     few = {kind: scorers.fit(model, rows[:59], kind) for kind in ("residual", "hybrid")}
     found = choosing.choose(model, few, rows)
     assert next(iter(found)) == "residual" and set(found) == {"residual", "hybrid"}
-
-
-def test_auto_takes_a_less_simple_score_for_more_than_noise():
-    aurocs = {"residual": 0.69, "peak": 0.68, "neighbours": 0.73}
-    assert choosing._taken(aurocs, "series", 29) == "residual"  # .04 is noise of 29 rows
-    assert choosing._taken(aurocs, "series", 2000) == "neighbours"
-    assert choosing._taken(aurocs | {"neighbours": 0.71}, "series", 2000) == "residual"
-    assert choosing._taken(aurocs | {"neighbours": 0.67}, "image", 2000) == "neighbours"

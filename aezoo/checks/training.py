@@ -68,8 +68,10 @@ def every_loss_weight_changes_the_loss(entry: Entry) -> str | None:
     def losses(name: str, value: float) -> list[float]:
         found = [one_step(tiny(entry, **{name: value}), bench.x, bench.y)["loss"]]
         if entry.train.pretrain_epochs:
-            batch = tf.data.Dataset.from_tensors((bench.x,))  # an array's rows would be shuffled
-            found += [row["loss"] for row in tiny(entry, **{name: value}).pretrain(batch, 1)]
+            rows = (bench.x,) if bench.y is None else (bench.x, bench.y)
+            batch = tf.data.Dataset.from_tensors(rows)  # an array would be shuffled
+            stages = tiny(entry, **{name: value}).pretrain(batch, 1)
+            found += [row["loss"] for row in stages if "loss" in row]
         return found
 
     for name in names:

@@ -20,7 +20,6 @@ import numpy as np
 
 ROWS = 2_000  # that odd ones are made of, at most
 _NEARLY = 0.03  # of an AUROC: made anomalies are no more alike to real ones than that
-_NOISE = 0.4  # standard error of an AUROC near .7 of N rows against N, times the root of N
 _PREFERRED = {"image": ("neighbours", "hybrid")}  # of those that do nearly alike
 _PER_AXIS = 20  # rows that a covariance needs
 _SHARE = (0.25, 0.5)  # of each axis that a stretch covers
@@ -39,10 +38,9 @@ def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, fl
 
     Returns:
         Kind -> AUROC, the mean over the ways of making odd rows. First stands the one to take: of
-        those within .03 of the best, or within one standard error (Hanley & McNeil 1982) where the
-        rows are few, of pictures one that looks at the code, else the simplest, which is the one
-        that `scorers` lists first. A hybrid of fewer than 20 rows per axis of the code is not
-        taken: nearness by their covariance is noise.
+        those within .03 of the best, of pictures one that looks at the code, else the simplest,
+        which is the one that `scorers` lists first. A hybrid of fewer than 20 rows per axis of the
+        code is not taken: nearness by their covariance is noise.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -60,17 +58,12 @@ def choose(model, fitted: dict, rows: np.ndarray, seed: int = 0) -> dict[str, fl
             ranked.append(roc_auc_score(np.repeat([0, 1], [len(normal), len(made)]), scores))
         found[kind] = float(np.mean(ranked))
     trusted = {kind: auroc for kind, auroc in found.items() if _of_enough(fitted[kind])}
-    chosen = _taken(trusted, name, len(rows))
+    best = max(trusted.values())
+    nearly = [kind for kind, auroc in trusted.items() if auroc >= best - _NEARLY]
+    preferred = [kind for kind in _PREFERRED.get(name, ()) if kind in nearly]
+    chosen = (preferred + nearly)[0]
     others = sorted(found.items(), key=lambda item: -item[1])
     return {chosen: found[chosen]} | dict(others)
-
-
-def _taken(aurocs: dict[str, float], modality: str, count: int) -> str:
-    """Return the kind of score to take, of AUROCs of so many rows."""
-    enough = max(aurocs.values()) - max(_NEARLY, _NOISE / math.sqrt(count))
-    nearly = [kind for kind, auroc in aurocs.items() if auroc >= enough]
-    preferred = [kind for kind in _PREFERRED.get(modality, ()) if kind in nearly]
-    return (preferred + nearly)[0]
 
 
 def _of_enough(scorer) -> bool:
